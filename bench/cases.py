@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What is timed: each case with both programs, in turn."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.measure import Usage, measure
+
+
+@dataclass(frozen=True)
+class Case:
+    """One way to call makedumpfile: on the vmcore, on a dump made with the options `of`, or without any input."""
+
+    name: str
+    options: tuple[str, ...]
+    of: tuple[str, ...] = ()
+    has_input: bool = True
+
+
+CASES = (
+    Case("-d 31", ("-d", "31")),
+    Case("-c -d 31", ("-c", "-d", "31")),
+    Case("-E -d 31", ("-E", "-d", "31")),
+    Case("-d 0", ("-d", "0")),
+    Case("-c -d 1", ("-c", "-d", "1")),
+    Case("refilter", ("-c", "-d", "31"), of=("-c", "-d", "1")),
+    Case("start-up", ("-v",), has_input=False),
+)
+
+
+@dataclass(frozen=True)
+class Program:
+    """A makedumpfile."""
+
+    name: str
+    command: tuple[str, ...]
+    environment: Mapping[str, str]
+
+    def dump(self, options: tuple[str, ...], source: Path | None, target: Path) -> Usage:
+        """What it needs to write the dump `target` of `source`, which is removed, or to run without any."""
+        if source is None:
+            return measure((*self.command, *options), None, self.environment)
+        return measure((*self.command, *options, str(source), str(target)), target, self.environment)
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A run of each program, one right after the other."""
+
+    ours: Usage
+    reference: Usage
+
+
+@dataclass(frozen=True)
+class Result:
+    """All pairs of a case."""
+
+    case: str
+    pairs: tuple[Pair, ...]
+
+
+def time_case(case: Case, ours: Program, reference: Program, source: Path | None, target: Path, pairs: int) -> Result:
+    """Time the case, after one run of each that fills the caches and isn't counted."""
+
+    def pair() -> Pair:
+        return Pair(ours.dump(case.options, source, target), reference.dump(case.options, source, target))
+
+    pair()
+    return Result(case.name, tuple(pair() for _ in range(pairs)))

@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The inputs: a large vmcore, made once, and dumps of it."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from bench.cases import Program
+from bench.measure import FailedRunError
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def cache() -> Path:
+    """Where the made vmcores stay."""
+    caches = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(os.environ.get("MDF_CACHE") or Path(caches, "makedumpfile-tests"))
+
+
+def large_vmcore(gib: int) -> Path:
+    """A vmcore of a machine with `gib` GiB of memory, made by tests/factory."""
+    target = cache() / f"large-{gib}GiB" / "vmcore"
+    if not target.exists():
+        target.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = target.with_name("unfinished")
+        print(f"making {target}", file=sys.stderr)
+        environment = os.environ | {"PYTHONPATH": str(ROOT / "tests")}
+        command = [sys.executable, "-m", "factory.large", "--gib", str(gib), str(unfinished)]
+        if subprocess.run(command, env=environment).returncode:
+            unfinished.unlink(missing_ok=True)
+            raise FailedRunError(f"{' '.join(command)} failed")
+        os.replace(unfinished, target)
+    return target
+
+
+def dump_of(vmcore: Path, options: tuple[str, ...], maker: Program, folder: Path) -> Path:
+    """A dump of the vmcore, made by `maker`; it stays in `folder`."""
+    target = folder / f"dump{''.join(options)}"
+    if not target.exists():
+        command = (*maker.command, *options, str(vmcore), str(target))
+        result = subprocess.run(command, env=maker.environment, capture_output=True, text=True)
+        if result.returncode:
+            raise FailedRunError(f"{' '.join(command)}: {result.stderr.strip()[-500:]}")
+    return target

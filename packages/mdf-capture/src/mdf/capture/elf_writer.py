@@ -1,0 +1,152 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Writes an ELF dump: the segments of the input, cut where at least 256 pages in a row are left out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+
+from mdf.capture.sinks import PartialWrite, Sink
+from mdf.core.bitmap import Bitmap
+from mdf.core.dumps import Dump, ElfDump
+from mdf.core.errors import UnsupportedError
+from mdf.core.formats import elf
+from mdf.core.formats.elf import ProgramHeader
+from mdf.core.messages import Progress
+
+RUN_LEFT_OUT = 256  # Shorter runs of left-out pages are written: a program header costs more than they do.
+_STEP = 1 << 20
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A PT_LOAD to write (its offset not set yet), and how many pages it leaves out at its end.
+
+    `final` is the last piece of a segment of the input.
+    """
+
+    load: ProgramHeader
+    left_out: int
+    final: bool
+
+
+def pieces(dump: ElfDump, keep: Bitmap) -> list[Piece]:
+    """The input's PT_LOADs, cut by the pages to keep."""
+    invalid = (1 << dump.header.bits) - 1
+    return [piece for load in dump.loads if load.paddr != invalid for piece in _cut(load, keep, dump.page_size)]
+
+
+def _cut(load: ProgramHeader, keep: Bitmap, page_size: int) -> Iterator[Piece]:
+    """The head of a segment that begins inside a page is always written."""
+    first_page = -(-load.paddr // page_size)
+    start = load.paddr
+    data_end = min(first_page * page_size, load.end)
+    for first, last in keep.runs(first_page, -(-load.end // page_size)):
+        address = first * page_size
+        gap = (address - data_end) // page_size
+        if gap >= RUN_LEFT_OUT:
+            yield Piece(_part(load, start, address, data_end), gap, final=False)
+            start = address
+        data_end = min(last * page_size, load.end)
+    yield Piece(_part(load, start, load.end, data_end), -(-(load.end - data_end) // page_size), final=True)
+
+
+def _part(load: ProgramHeader, start: int, end: int, data_end: int) -> ProgramHeader:
+    vaddr = (load.vaddr + start - load.paddr) & ((1 << 64) - 1)
+    return replace(load, paddr=start, vaddr=vaddr, filesz=data_end - start, memsz=end - start)
+
+
+def exclude_zero_pages(dump: Dump, keep: Bitmap, progress: Progress) -> int:
+    """Clears the zero pages in `keep`; returns how many there were. This reads all pages of `keep`."""
+    size, found = dump.page_size, 0
+    capacity = max(_STEP // size, 1)
+    zeros, buffer = bytes(size), bytearray(capacity * size)
+    view = memoryview(buffer)
+    for start, end in keep.runs():
+        progress.update(start, keep.size)
+        for first in range(start, end, capacity):
+            last = min(first + capacity, end)
+            dump.read_pages(first, last, view)
+            for pfn in range(first, last):
+                if buffer.startswith(zeros, (pfn - first) * size):
+                    keep.clear_range(pfn, pfn + 1)
+                    found += 1
+    return found
+
+
+class ElfWriter:
+    """Writes one ELF dump of `pieces` to a sink."""
+
+    def __init__(self, sink: Sink, dump: ElfDump, pieces: list[Piece]) -> None:
+        self._sink = sink
+        self._dump = dump
+        bits = dump.header.bits
+        self._count = 1 + len(pieces)
+        extended = self._count >= elf.PN_XNUM
+        if extended and bits == 32:
+            raise UnsupportedError(
+                f"{self._count} program headers are too many for a 32-bit ELF file.",
+                hint="Write the kdump-compressed format instead (without -E).",
+            )
+        self._headers_end = elf.header_size(bits) + self._count * elf.program_header_size(bits)
+        self._extended = extended
+        note_offset = self._headers_end + (elf.SECTION_HEADER_64_SIZE if extended else 0)
+        self._note = replace(dump.note_header, offset=note_offset)
+        offset = note_offset + dump.note_header.filesz
+        self._loads = []
+        for piece in pieces:
+            load = piece.load
+            # An empty segment has no place in the file, unless it ends a segment of the input.
+            self._loads.append(replace(load, offset=offset if load.filesz or piece.final else 0))
+            offset += load.filesz
+
+    def write(self, progress: Progress) -> None:
+        """Writes everything. When the device is full, the headers of segments that are not whole stay empty."""
+        bits = self._dump.header.bits
+        start = elf.header_size(bits)
+        self._sink.write(0, [self._file_header(elf.EF_INCOMPLETE)])
+        self._sink.write(start, [bytes(self._note.offset - start)])
+        self._sink.write(self._note.offset, [self._dump.notes.data])
+        whole = 0
+        try:
+            for load in self._loads:
+                self._copy(load)
+                whole += 1
+                progress.update(whole, len(self._loads))
+        except PartialWrite:
+            self._sink.correct(start, self._program_headers(whole))
+            raise
+        self._sink.write(start, [self._program_headers(whole)])
+        if self._extended:
+            self._sink.write(self._headers_end, [elf.pack_extended_count(self._count, self._dump.byteorder)])
+        self._sink.correct(0, self._file_header(0))
+
+    def _copy(self, load: ProgramHeader) -> None:
+        done = 0
+        while done < load.filesz:
+            data = self._dump.read(load.paddr + done, min(_STEP, load.filesz - done))
+            self._sink.write(load.offset + done, [data])
+            done += len(data)
+
+    def _program_headers(self, loads: int) -> bytes:
+        bits, byteorder = self._dump.header.bits, self._dump.byteorder
+        headers: Iterable[ProgramHeader] = (self._note, *self._loads[:loads])
+        return b"".join(header.pack(bits, byteorder) for header in headers)
+
+    def _file_header(self, flags: int) -> bytes:
+        header = self._dump.header
+        size = elf.header_size(header.bits)
+        # What QEMU puts before the program headers is not taken along.
+        if header.phoff != size:
+            header = replace(header, phoff=size, shoff=0, shnum=0, shentsize=0, shstrndx=0)
+        changed = replace(header, flags=header.flags & ~elf.EF_INCOMPLETE | flags, phnum=self._count)
+        if self._extended:
+            changed = replace(
+                changed,
+                phnum=elf.PN_XNUM,
+                shoff=self._headers_end,
+                shentsize=elf.SECTION_HEADER_64_SIZE,
+                shnum=1,
+                shstrndx=0,
+            )
+        return changed.pack()

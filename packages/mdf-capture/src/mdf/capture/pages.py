@@ -1,0 +1,189 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Columns of struct pages: a field's test for thousands of pages at once.
+
+A *mask* is an integer with one byte for each page, 0 or 1, the first page in the lowest byte; masks are combined with
+`&`, `|` and `& ~`. It is computed from *columns*, one byte of every struct page, with operations that run in C.
+"""
+
+from __future__ import annotations
+
+from functools import cache, cached_property
+
+from mdf.capture.layout import PageLayout
+
+_GROUP = 512  # A compound head is never the last page of such a group.
+
+
+@cache
+def _bit_table(bit: int) -> bytes:
+    """Translates a byte to whether a bit of it is set."""
+    return bytes(byte >> bit & 1 for byte in range(256))
+
+
+@cache
+def _any_table(mask: int) -> bytes:
+    """Translates a byte to whether any bit of a mask is set in it."""
+    return bytes(bool(byte & mask) for byte in range(256))
+
+
+@cache
+def _equal_table(value: int) -> bytes:
+    """Translates a byte to whether it has a value."""
+    return bytes(byte == value for byte in range(256))
+
+
+@cache
+def _not_last_of_group(count: int, first: int) -> int:
+    column = bytearray(b"\x01" * count)
+    at = -(first + 1) % _GROUP
+    column[at::_GROUP] = bytes(len(column[at::_GROUP]))
+    return int.from_bytes(column, "little")
+
+
+class Pages:
+    """The struct pages of the page frames [pfn, pfn + count), as they are in memory."""
+
+    def __init__(self, data: bytes, pfn: int, layout: PageLayout) -> None:
+        self.pfn = pfn
+        self.count = len(data) // layout.size
+        self.layout = layout
+        self._data = data
+        self._columns: dict[int, bytes] = {}
+
+    def column(self, offset: int) -> bytes:
+        """Byte `offset` of every struct page."""
+        column = self._columns.get(offset)
+        if column is None:
+            column = self._columns[offset] = self._data[offset :: self.layout.size]
+        return column
+
+    def value(self, index: int, offset: int, size: int) -> int:
+        """An unsigned field of one struct page."""
+        at = index * self.layout.size + offset
+        return int.from_bytes(self._data[at : at + size], self.layout.byteorder)
+
+    def _place(self, offset: int, size: int, byte: int) -> int:
+        """Where byte number `byte`, counted from the lowest, of a field of `size` bytes is."""
+        return offset + (byte if self.layout.byteorder == "little" else size - 1 - byte)
+
+    def _mask(self, offset: int, table: bytes) -> int:
+        return int.from_bytes(self.column(offset).translate(table), "little")
+
+    def flag(self, number: int) -> int:
+        """Bit `number` of page.flags; the low 32 bits are looked at."""
+        byte, bit = divmod(number % 32, 8)
+        return self._mask(self._place(self.layout.flags, self.layout.long_size, byte), _bit_table(bit))
+
+    def any_flag(self, flags: int) -> int:
+        """Whether any bit of a mask is set in page.flags."""
+        mask = 0
+        for byte in range(self.layout.long_size):
+            bits = flags >> 8 * byte & 0xFF
+            if bits:
+                mask |= self._mask(self._place(self.layout.flags, self.layout.long_size, byte), _any_table(bits))
+        return mask
+
+    def equals(self, offset: int, size: int, value: int) -> int:
+        """Whether a field of `size` bytes has a value, which may be negative."""
+        mask = -1
+        for byte in reversed(range(size)):
+            mask &= self._mask(self._place(offset, size, byte), _equal_table(value >> 8 * byte & 0xFF))
+            if not mask:
+                break
+        return mask
+
+    def page_type(self, value: int | None) -> int:
+        """Whether page._mapcount is a page type; no page has a type that is unknown."""
+        if value is None or self.layout.mapcount is None:
+            return 0
+        return self.equals(self.layout.mapcount, 4, value)
+
+    @cached_property
+    def tail(self) -> int:
+        """Compound tails: their compound_head has bit 0 set."""
+        offset, size = self.layout.compound_head, self.layout.long_size
+        return 0 if offset is None else self._mask(self._place(offset, size, 0), _bit_table(0))
+
+    @cached_property
+    def head(self) -> int:
+        """Compound heads; without the last page of a group, whose tail would be in the next one."""
+        return self.any_flag(self.layout.head_mask) & _not_last_of_group(self.count, self.pfn % _GROUP)
+
+    @cached_property
+    def slab(self) -> int:
+        """Slab pages: a flag up to 6.9, a page type since."""
+        return self.page_type(self.layout.slab_type) | self.flag(self.layout.slab)
+
+    @cached_property
+    def anonymous(self) -> int:
+        """Bit 0 of page.mapping; what a slab keeps in its place means nothing."""
+        return self._mask(self._place(self.layout.mapping, self.layout.long_size, 0), _bit_table(0)) & ~self.slab
+
+    @cached_property
+    def cache(self) -> int:
+        """Pages on an LRU list or in the swap cache (whose flag means so since 4.10 only with PG_swapbacked)."""
+        swapcache = self.flag(self.layout.swapcache)
+        if self.layout.swapbacked is not None:
+            swapcache &= self.flag(self.layout.swapbacked)
+        return self.flag(self.layout.lru) | swapcache
+
+    @cached_property
+    def private(self) -> int:
+        """Pages with private data."""
+        return self.flag(self.layout.private_flag)
+
+    @cached_property
+    def buddy(self) -> int:
+        """The first pages of free blocks."""
+        if not self.layout.buddy_known:
+            return 0
+        if self.layout.buddy_type is not None:
+            return self.page_type(self.layout.buddy_type) & ~self.slab
+        return self.any_flag(1 << (self.layout.buddy_flag or 0))
+
+    @cached_property
+    def unaccepted(self) -> int:
+        """Blocks of memory that a confidential guest has not accepted yet (since 6.16)."""
+        return self.page_type(self.layout.unaccepted_type)
+
+    @cached_property
+    def hugetlb(self) -> int:
+        """Heads of hugetlb pages."""
+        compound, heads = self.layout.compound, self.head
+        if not heads:
+            return 0
+        if compound.hugetlb_type is not None:
+            return heads & self.page_type(compound.hugetlb_type)
+        if compound.hugetlb_flag is not None:
+            return heads & self.flag(compound.hugetlb_flag) >> 8
+        mask, field = 0, compound.hugetlb
+        if field:
+            for destructor in compound.destructors:
+                if destructor < 1 << 8 * field.size:
+                    mask |= self.equals(field.offset, field.size, destructor) >> 8
+        return heads & mask
+
+    @cached_property
+    def hwpoison(self) -> int:
+        """Pages with a hardware memory error."""
+        return 0 if self.layout.hwpoison is None else self.flag(self.layout.hwpoison)
+
+    @cached_property
+    def offline(self) -> int:
+        """Pages that are not there logically: ballooned, or unplugged."""
+        return self.page_type(self.layout.offline_type) & ~self.slab
+
+    def compound_order(self, index: int) -> int:
+        """The order of the compound page at `index`, which is a `head`; 0 for one that can't be."""
+        field = self.layout.compound.order
+        if field is None or index + 1 >= self.count:
+            return 0
+        order = self.value(index + 1, field.offset, field.size)
+        if order >= 8 * self.layout.long_size or (self.pfn + index) & (1 << order) - 1:
+            return 0
+        return order
+
+    def buddy_order(self, index: int) -> int:
+        """page.private of the free block at `index`."""
+        offset = self.layout.private
+        return 0 if offset is None else self.value(index, offset, self.layout.long_size)

@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What is known of a dump before its pages are looked at: the kernel, its memory map, and how to tell its pages."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from mdf.capture.kdump_writer import Identity
+from mdf.capture.layout import page_layout
+from mdf.capture.options import Options
+from mdf.capture.page_filter import KnownKernel
+from mdf.capture.plan import BitmapPlan
+from mdf.capture.rules import DumpLevel
+from mdf.core.arch import ARCHITECTURES, Architecture, phys_base_of
+from mdf.core.bitmap import Bitmap
+from mdf.core.dumps import Dump, ElfDump
+from mdf.core.errors import MissingInfoError, UnsupportedError, UsageError
+from mdf.core.formats.diskdump import layout_for
+from mdf.core.kernel import Kernel, mem_map
+from mdf.core.messages import Messages
+from mdf.core.release import NEWEST_KNOWN, OLDEST_KNOWN
+
+_TRY_HELP = "Commandline parameter is invalid.\nTry `makedumpfile --help' for more information."
+
+
+@dataclass(frozen=True)
+class Survey:
+    """A dump as a run sees it. `known` is None if nothing says anything about the kernel.
+
+    `present` is bitmap 1; `by_struct_page` is whether free pages are told by their struct pages.
+    """
+
+    dump: Dump
+    known: KnownKernel | None
+    plan: BitmapPlan
+    present: Bitmap
+    by_struct_page: bool
+
+    @property
+    def max_mapnr(self) -> int:
+        """One more than the highest page frame number."""
+        return self.present.size
+
+    def identity(self) -> Identity:
+        """What the headers of a kdump-compressed dump say."""
+        dump, known = self.dump, self.known
+        info = dump.info
+        crashtime = info.crashtime if info else 0
+        return Identity(
+            layout=layout_for(dump.bits, dump.byteorder, dump.machine),
+            page_size=dump.page_size,
+            max_mapnr=self.max_mapnr,
+            utsname=known.kernel.utsname if known else dump.utsname,
+            timestamp=(crashtime, dump.timestamp[1]) if crashtime else dump.timestamp,
+            nr_cpus=dump.nr_cpus,
+            phys_base=known.kernel.machine.phys_base if known else phys_base_of(dump),
+            notes=dump.notes.data,
+            vmcoreinfo_offset=dump.notes.vmcoreinfo_offset,
+            vmcoreinfo_size=len(dump.notes.vmcoreinfo or b""),
+            eraseinfo=dump.eraseinfo,
+        )
+
+
+def survey(
+    dump: Dump, options: Options, messages: Messages, architectures: Mapping[str, Architecture] = ARCHITECTURES
+) -> Survey:
+    """Looks at a dump. Raises MdfError for one that the options can't be carried out on."""
+    _check(dump, options)
+    known = _known_kernel(dump, messages, architectures)
+    max_mapnr = dump.max_mapnr
+    if known and known.pieces:
+        max_mapnr = min(max_mapnr, max(piece.pfn_end for piece in known.pieces))
+    plan = BitmapPlan.choose(
+        max_mapnr,
+        work_dir=options.work_dir,
+        refiltering=not isinstance(dump, ElfDump),
+        cyclic_buffer=options.cyclic_buffer,
+    )
+    present = dump.present(max_mapnr, plan.place, partial_tail=plan.one_pass)
+    # Decided by the first level, for those that follow on a full device too.
+    wanted = bool(options.dump_levels[0] & DumpLevel.FREE)
+    return Survey(dump, known, plan, present, wanted and known is not None and known.layout.buddy_known)
+
+
+def _check(dump: Dump, options: Options) -> None:
+    path = dump.source.path
+    if dump.xen:
+        raise UnsupportedError(f"{path} is a dump of a Xen hypervisor.", hint="mdf-xen is for those.")
+    if options.elf and not isinstance(dump, ElfDump):
+        raise UsageError(f"'-E' option is disabled, because {path} is {dump.kind} format.", hint=_TRY_HELP)
+    if dump.info is None and max(options.dump_levels) > DumpLevel.ZERO:
+        raise MissingInfoError(
+            f"{path} doesn't contain vmcoreinfo.", hint=f"Specify '-x' option or '-i' option.\n{_TRY_HELP}"
+        )
+
+
+def _known_kernel(
+    dump: Dump, messages: Messages, architectures: Mapping[str, Architecture]
+) -> KnownKernel | None:
+    if dump.info is None:
+        return None
+    kernel = Kernel(dump, dump.info, architectures)
+    if not OLDEST_KNOWN <= kernel.release <= NEWEST_KNOWN:
+        messages.common("The kernel version is not supported.")
+        messages.common("The makedumpfile operation may be incomplete.")
+    layout = page_layout(dump.info, kernel.release, dump.byteorder, dump.bits // 8)
+    return KnownKernel(kernel, mem_map(kernel, dump.max_mapnr), layout)

@@ -1,0 +1,35 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Architectures: one module for each, and one line here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from mdf.core.arch import x86_64
+from mdf.core.arch.machine import Architecture, Machine
+from mdf.core.dumps import Dump
+from mdf.core.errors import UnsupportedError
+from mdf.core.formats.vmcoreinfo import Vmcoreinfo
+
+__all__ = ["ARCHITECTURES", "Architecture", "Machine", "machine_of", "phys_base_of"]
+
+# By utsname.machine.
+ARCHITECTURES: Mapping[str, Architecture] = {"x86_64": x86_64.ARCHITECTURE}
+
+
+def machine_of(dump: Dump, info: Vmcoreinfo, architectures: Mapping[str, Architecture] = ARCHITECTURES) -> Machine:
+    """The address space of the machine that crashed. Raises UnsupportedError for one that is not known."""
+    architecture = architectures.get(dump.machine)
+    if architecture is None:
+        known = ", ".join(sorted(architectures))
+        raise UnsupportedError(
+            f"{dump.source.path}: dumps of the machine {dump.machine or 'unknown'!r} are not supported.",
+            hint=f"Supported machines: {known}.",
+        )
+    return architecture.machine(dump, info)
+
+
+def phys_base_of(dump: Dump) -> int:
+    """What a dump header says as phys_base when nothing is known of the kernel; 0 for an unknown machine."""
+    architecture = ARCHITECTURES.get(dump.machine)
+    return architecture.phys_base(dump, None) if architecture else dump.phys_base or 0

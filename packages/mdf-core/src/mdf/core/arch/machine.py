@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What an architecture has to say: how kernel addresses become physical ones, and its constants."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from mdf.core.arch.paging import Mapping, Step
+from mdf.core.dumps import Dump
+from mdf.core.errors import MissingInfoError
+from mdf.core.formats.vmcoreinfo import Vmcoreinfo
+
+
+class Machine(Protocol):
+    """The address space of one crashed machine.
+
+    `phys_base` is what the dump header keeps; `kernel_base` is the lowest kernel address; `max_physmem_bits` and
+    `section_size_bits` are those of SPARSEMEM; `lookups` are the hits and misses of the page-table cache.
+    """
+
+    @property
+    def phys_base(self) -> int: ...
+    @property
+    def kernel_base(self) -> int: ...
+    @property
+    def max_physmem_bits(self) -> int: ...
+    @property
+    def section_size_bits(self) -> int: ...
+    @property
+    def lookups(self) -> tuple[int, int]: ...
+
+    def translate(self, vaddr: int, trace: Callable[[Step], None] | None = None) -> Mapping:
+        """Where a kernel virtual address is; `trace` sees the table entries. Raises AddressError."""
+        ...
+
+    def physical(self, paddr: int) -> int:
+        """A physical address as the dump counts it (without encryption bits)."""
+        ...
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """What the registry holds: how to make a `Machine`, and `phys_base` alone, also without kernel information."""
+
+    machine: Callable[[Dump, Vmcoreinfo], Machine]
+    phys_base: Callable[[Dump, Vmcoreinfo | None], int]
+
+
+def required_symbol(info: Vmcoreinfo, *names: str) -> int:
+    """The address of the first known symbol. Raises MissingInfoError."""
+    value = info.symbol(*names)
+    if value is None:
+        raise MissingInfoError(f"Can't get the symbol of {' or '.join(names)}.")
+    return value
+
+
+def exported_or(info: Vmcoreinfo, name: str, default: int) -> int:
+    """A NUMBER that the kernel exports above 0, else what the architecture had at that version."""
+    value = info.number(name)
+    return value if value is not None and value > 0 else default

@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""One command, from its arguments to its exit status, in the same way for all commands."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from mdf.core.commandline import ParsedArguments, message_level, parse, writes_to_stdout
+from mdf.core.errors import MdfError, UsageError
+from mdf.core.lenient import LiteralUsageError
+from mdf.core.manual import Manual
+from mdf.core.messages import Level, Messages
+
+COMPLETED = "\nmakedumpfile Completed."
+FAILED = "\nmakedumpfile Failed."
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command: `prepare` checks the arguments and returns what is to be run.
+
+    `implied` is the option that the command's name stands for, if any.
+    """
+
+    manual: Manual
+    prepare: Callable[[ParsedArguments], Callable[[Messages], object]]
+    implied: str = ""
+
+    def main(self, argv: Sequence[str] | None = None) -> int:
+        """Runs the command with `argv` (default: the arguments of the process); returns its exit status."""
+        return run_main(self._answer, argv, implied=self.implied)
+
+    def _answer(self, parsed: ParsedArguments, messages: Messages) -> int | None:
+        if self.manual.answers(parsed, messages):
+            return 0
+        run = self.prepare(parsed)
+        if parsed.has("check_params"):
+            return 0
+        run(messages)
+        return None
+
+
+def run_main(
+    answer: Callable[[ParsedArguments, Messages], int | None], argv: Sequence[str] | None = None, *, implied: str = ""
+) -> int:
+    """Parses `argv`, calls `answer`, and says how it ended, unless `answer` returned an exit status and said so."""
+    arguments = sys.argv[1:] if argv is None else list(argv)
+    messages = Messages(to_stderr=writes_to_stdout(arguments))
+    failed = FAILED
+    try:
+        parsed = parse(arguments, implied)
+        failed = "" if parsed.has("check_params") else FAILED
+        messages.level = Level(message_level(parsed))
+        status = answer(parsed, messages)
+    except (MdfError, OSError, MemoryError, KeyboardInterrupt) as error:
+        status = _explain(error, messages)
+        if failed:
+            messages.common(failed)
+        return status
+    if status is None:
+        messages.common(COMPLETED)
+    return status or 0
+
+
+def _explain(error: BaseException, messages: Messages) -> int:
+    """Says in one line what went wrong, and what to do about it; returns the exit status for it."""
+    if isinstance(error, UsageError):
+        (messages.common if isinstance(error, LiteralUsageError) else messages.error)(str(error))
+        if error.hint:
+            messages.common(error.hint)
+    elif isinstance(error, MdfError):
+        messages.failure(error)
+    elif isinstance(error, BrokenPipeError):
+        messages.error("The reader of the output went away.")
+        # What is still buffered must not raise again when the interpreter ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    else:
+        messages.error(_ONE_LINE.get(type(error)) or str(error))
+    return error.exit_code if isinstance(error, MdfError) else _EXIT_STATUS.get(type(error), 1)
+
+
+_ONE_LINE: dict[type[BaseException], str] = {KeyboardInterrupt: "Interrupted.", MemoryError: "Out of memory."}
+_EXIT_STATUS: dict[type[BaseException], int] = {KeyboardInterrupt: 130}

@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Page codecs: how the pages of a kdump-compressed dump are packed, one codec for each flag.
+
+All but the standard library's zlib come from packages that need not be there; a codec whose package is missing
+raises MissingCodecError when it is asked for.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from types import ModuleType
+from typing import Any
+
+from mdf.core.errors import FormatError, MissingCodecError, UsageError
+from mdf.core.formats.diskdump import Flag
+
+Compress = Callable[[bytes], bytes]
+Decompress = Callable[[bytes, int], bytes]
+
+DEFLATE_VARIABLE = "MDF_DEFLATE"
+
+
+@dataclass(frozen=True)
+class Codec:
+    """A way to pack pages. `modules` are tried in order; `package` is what to install when none is there.
+
+    `compress` makes a function for one thread of the module; `decompress` gives the page of packed bytes and the
+    size of a page.
+    """
+
+    name: str
+    flag: Flag
+    modules: tuple[str, ...]
+    package: str
+    compress: Callable[[ModuleType], Compress]
+    decompress: Callable[[ModuleType], Decompress]
+
+    def compressor(self) -> Compress:
+        """A function that packs a page, for use by one thread. Raises MissingCodecError."""
+        return self.compress(self._module(self._preferred()))
+
+    def decompressor(self) -> Decompress:
+        """A function of packed bytes and the page size. Raises MissingCodecError."""
+        return self.decompress(self._module(self.modules))
+
+    def _preferred(self) -> tuple[str, ...]:
+        wanted = os.environ.get(DEFLATE_VARIABLE) if self.flag is Flag.ZLIB else None
+        if not wanted:
+            return self.modules
+        if wanted not in DEFLATES:
+            known = ", ".join(DEFLATES)
+            raise UsageError(f"{DEFLATE_VARIABLE}={wanted} names no deflate; known are {known}.")
+        return (DEFLATES[wanted],)
+
+    def _module(self, names: tuple[str, ...]) -> ModuleType:
+        for name in names:
+            try:
+                return import_module(name)
+            except ImportError:
+                continue
+        raise MissingCodecError(
+            f"The codec for {self.name} pages is not installed.", hint=f"Install it with: pip install {self.package}"
+        )
+
+
+# Levels that stay within 2 % of the size that zlib's level 1 gives.
+DEFLATES = {"isal": "isal.isal_zlib", "zlib-ng": "zlib_ng.zlib_ng", "zlib": "zlib"}
+_DEFLATE_LEVELS = {"isal.isal_zlib": 1, "zlib_ng.zlib_ng": 2, "zlib": 1}
+
+
+def _deflate(module: ModuleType) -> Compress:
+    compress, level = module.compress, _DEFLATE_LEVELS[module.__name__]
+    return lambda page: compress(page, level)  # type: ignore[no-any-return]
+
+
+def _zstd(module: ModuleType) -> Compress:
+    # A compressor of zstd's must not be shared between threads.
+    compressor: Any = module.ZstdCompressor(level=1)
+    return lambda page: compressor.compress(page, compressor.FLUSH_FRAME)  # type: ignore[no-any-return]
+
+
+CODECS = (
+    Codec(
+        "zlib",
+        Flag.ZLIB,
+        tuple(DEFLATES.values()),
+        "mdf-capture",
+        _deflate,
+        lambda module: lambda data, size: module.decompress(data, 15, size),  # type: ignore[no-any-return]
+    ),
+    Codec(
+        "LZO",
+        Flag.LZO,
+        ("lzallright",),
+        "lzallright",
+        lambda module: module.LZOCompressor().compress,  # type: ignore[no-any-return]
+        lambda module: lambda data, size: bytes(module.LZOCompressor.decompress(data, size)),
+    ),
+    Codec(
+        "snappy",
+        Flag.SNAPPY,
+        ("cramjam",),
+        "cramjam",
+        lambda module: lambda page: bytes(module.snappy.compress_raw(page)),
+        lambda module: lambda data, size: bytes(module.snappy.decompress_raw(data)),
+    ),
+    Codec(
+        "zstd",
+        Flag.ZSTD,
+        ("compression.zstd", "backports.zstd"),
+        "backports.zstd",
+        _zstd,
+        lambda module: lambda data, size: module.decompress(data),  # type: ignore[no-any-return]
+    ),
+)
+
+BY_FLAG: Mapping[Flag, Codec] = {codec.flag: codec for codec in CODECS}
+
+
+def codec_named(name: str) -> Codec:
+    """The codec with this name, in any case."""
+    return next(codec for codec in CODECS if codec.name.lower() == name.lower())
+
+
+class PageDecoder:
+    """Turns stored pages into pages of `page_size` bytes; codecs are loaded when a page needs them."""
+
+    def __init__(self, page_size: int) -> None:
+        self.page_size = page_size
+        self._loaded: dict[int, Decompress] = {}
+
+    def decode(self, data: bytes, flags: int, pfn: int) -> bytes:
+        """The page of `pfn`. Raises FormatError for data that is none, MissingCodecError."""
+        compression = flags & ~(Flag.INCOMPLETE | Flag.EXCLUDED_VMEMMAP)
+        if not compression:
+            page = data
+        else:
+            decompress = self._loaded.get(compression) or self._load(compression, pfn)
+            try:
+                page = decompress(data, self.page_size)
+            except Exception as error:  # Each codec has errors of its own, all mean damaged data.
+                raise FormatError(f"The data of page {pfn:#x} is damaged: {error}") from error
+        if len(page) != self.page_size:
+            raise FormatError(f"Page {pfn:#x} holds {len(page)} bytes instead of {self.page_size}.")
+        return page
+
+    def _load(self, compression: int, pfn: int) -> Decompress:
+        codec = next((codec for flag, codec in BY_FLAG.items() if flag == compression), None)
+        if codec is None:
+            raise FormatError(f"Page {pfn:#x} is compressed in an unknown way (flags {compression:#x}).")
+        return self._loaded.setdefault(compression, codec.decompressor())

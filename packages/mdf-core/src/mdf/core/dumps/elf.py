@@ -1,0 +1,184 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""ELF vmcores: /proc/vmcore, dumps by QEMU, and filtered ELF dumps."""
+
+from __future__ import annotations
+
+import mmap
+from bisect import bisect_right
+from collections.abc import Iterable
+
+from mdf.core.bitmap import Bitmap, Place
+from mdf.core.dumps.dump import Dump, Extent, NoteSegment, Segment, check_memory_top, kernel_word
+from mdf.core.dumps.source import Source
+from mdf.core.errors import AddressError, FormatError
+from mdf.core.formats import elf
+from mdf.core.formats.elf import ElfHeader, ProgramHeader
+from mdf.core.formats.vmcoreinfo import Vmcoreinfo
+
+_INVALID_PADDR = {32: 0xFFFFFFFF, 64: 0xFFFFFFFF_FFFFFFFF}
+_NOTES_MAX = 64 << 20
+_HEADERS_MAX = 16 << 20
+
+
+class ElfDump(Dump):
+    """An ELF vmcore. `header` and `loads` (PT_LOAD, in the file's order) are those of the file."""
+
+    kind = "ELF"
+
+    def __init__(self, source: Source) -> None:
+        super().__init__(source)
+        self.header, headers = _read_headers(source)
+        self.loads = tuple(header for header in headers if header.type == elf.PT_LOAD)
+        notes = [header for header in headers if header.type == elf.PT_NOTE and header.offset and header.filesz]
+        if not self.loads:
+            raise FormatError(f"{source.path}: Can't get the number of PT_LOAD: there is none.")
+        if not notes:
+            raise FormatError(f"{source.path}: Can't find a PT_NOTE Phdr.")
+        for number, load in enumerate(self.loads):
+            if load.filesz and load.offset + load.filesz > source.size:
+                raise FormatError(
+                    f"{source.path} is truncated: PT_LOAD {number} ends at {load.offset + load.filesz:#x},"
+                    f" the file has {source.size:#x} bytes."
+                )
+        self.note_header, last = notes[0], notes[-1]
+        self.byteorder = self.header.byteorder
+        self.machine, self.bits = kernel_word(self.header.machine, self.header.bits)
+        self.notes = NoteSegment.parse(self._notes(self.note_header), self.byteorder)
+        # With several note segments, the last one counts.
+        read = self.notes if last is self.note_header else NoteSegment.parse(self._notes(last), self.byteorder)
+        self.nr_cpus = read.nr_cpus
+        self.xen = read.xen
+        self.info = Vmcoreinfo.parse(read.vmcoreinfo) if read.vmcoreinfo is not None else None
+        self.page_size = self.info.page_size if self.info else mmap.PAGESIZE
+        self.incomplete = bool(self.header.flags & elf.EF_INCOMPLETE)
+        self.segments = tuple(Segment(load.vaddr, load.paddr, load.memsz) for load in self.loads)
+        self._valid = [load for load in self.loads if load.paddr != _INVALID_PADDR[self.header.bits]]
+        top = max((load.end for load in self._valid), default=0)
+        check_memory_top(top, self.page_size, source, "a PT_LOAD")
+        self.max_mapnr = -(-top // self.page_size)
+        self._extents = _disjoint(self._valid)
+        self._starts = [extent.start for extent in self._extents]
+        self._data_pages = _merged(
+            (-(-load.paddr // self.page_size), -(-load.file_end // self.page_size)) for load in self._valid
+        )
+
+    def _notes(self, header: ProgramHeader) -> bytes:
+        if header.filesz > _NOTES_MAX:
+            raise FormatError(f"{self.source.path}: impossible size: a PT_NOTE of {header.filesz:#x} bytes.")
+        return self.source.read(header.offset, header.filesz, "PT_NOTE")
+
+    def read(self, paddr: int, size: int) -> bytes:
+        buffer = bytearray(size)
+        if not self._fill(paddr, memoryview(buffer)):
+            raise AddressError(f"Physical address {paddr:#x} is not in {self.source.path}.")
+        return bytes(buffer)
+
+    def read_pages(self, start: int, end: int, buffer: memoryview) -> None:
+        if not self._fill(start * self.page_size, buffer[: (end - start) * self.page_size]):
+            raise AddressError(f"Page {start:#x} is not in {self.source.path}.")
+
+    def _fill(self, paddr: int, buffer: memoryview) -> bool:
+        """Fills a zeroed buffer with what the extents have; False if they have nothing of it."""
+        end, found = paddr + len(buffer), False
+        index = max(bisect_right(self._starts, paddr) - 1, 0)
+        while index < len(self._extents) and (extent := self._extents[index]).start < end:
+            first, last = max(extent.start, paddr), min(extent.data_end, end)
+            found |= first < min(extent.end, end)
+            if first < last:
+                where = extent.offset + first - extent.start
+                self.source.read_into(where, buffer[first - paddr : last - paddr], "a PT_LOAD")
+            index += 1
+        return found
+
+    def present(self, max_mapnr: int, place: Place, *, partial_tail: bool) -> Bitmap:
+        bitmap = Bitmap(max_mapnr, place)
+        for load in self._valid:
+            bitmap.set_range(*self._pages(load, partial_tail))
+        return bitmap
+
+    def _pages(self, load: ProgramHeader, partial_tail: bool) -> tuple[int, int]:
+        end = -(-load.end // self.page_size) if partial_tail else load.end // self.page_size
+        return load.paddr // self.page_size, end
+
+    def stored(self, present: Bitmap) -> Bitmap:
+        bitmap = present.copy()
+        for load in self._valid:
+            bitmap.clear_range(-(-load.file_end // self.page_size), -(-load.end // self.page_size))
+        return bitmap
+
+    def data_column(self, start: int, end: int) -> bytes:
+        column = bytearray(end - start)
+        for first, last in self._data_pages[max(bisect_right(self._data_pages, (start, start)) - 1, 0) :]:
+            if first >= end:
+                break
+            first, last = max(first, start), min(last, end)
+            if first < last:
+                column[first - start : last - start] = b"\x01" * (last - first)
+        return bytes(column)
+
+    def count_present(self, present: Bitmap) -> int:
+        # Pages that several segments cover count once for each: the report has always been so.
+        total = 0
+        for load in self._valid:
+            first, last = self._pages(load, True)
+            if present.size > first:
+                last = min(last, present.size)
+                # A partial last page that is not in the bitmap does not count.
+                total += last - first - (last > first and not present[last - 1])
+        return total
+
+
+def _read_headers(source: Source) -> tuple[ElfHeader, list[ProgramHeader]]:
+    try:
+        header = ElfHeader.parse(source.read_upto(0, elf.header_size(64)))
+    except FormatError as error:
+        raise FormatError(
+            f"{source.path}: Can't get valid ehdr: {error}.",
+            hint="A dump is an ELF vmcore (/proc/vmcore) or a kdump-compressed file.",
+        ) from error
+    count, size = header.phnum, elf.program_header_size(header.bits)
+    if count == elf.PN_XNUM and header.bits == 64:
+        section = source.read(header.shoff, elf.SECTION_HEADER_64_SIZE, "the extended program header count")
+        count = elf.extended_count(section, header.byteorder)
+    stride = header.phentsize
+    if count and stride < size:
+        raise FormatError(f"{source.path}: impossible size: e_phentsize is {stride}.")
+    if count * stride > _HEADERS_MAX or header.phoff + count * stride > source.size:
+        raise FormatError(f"{source.path} is truncated in its {count} program headers at {header.phoff:#x}.")
+    data = source.read(header.phoff, count * stride, "the program headers")
+    return header, [
+        ProgramHeader.parse(data, at, header.bits, header.byteorder) for at in range(0, count * stride, stride or 1)
+    ]
+
+
+def _disjoint(loads: list[ProgramHeader]) -> list[Extent]:
+    """The memory of the segments without overlaps, in order of address: the first segment in the file wins."""
+    extents: list[Extent] = []
+    starts: list[int] = []
+    for load in loads:
+        start = load.paddr
+        index = max(bisect_right(starts, start) - 1, 0)
+        while start < load.end:
+            while index < len(extents) and extents[index].end <= start:
+                index += 1
+            following = extents[index] if index < len(extents) else None
+            end = min(load.end, following.start) if following else load.end
+            if start < end:
+                data_end = max(min(load.file_end, end), start)
+                extents.insert(index, Extent(start, end, data_end, load.offset + start - load.paddr))
+                starts.insert(index, start)
+                index += 1
+            start = following.end if following else end
+    return extents
+
+
+def _merged(ranges: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+    merged: list[tuple[int, int]] = []
+    for start, end in sorted(ranges):
+        if start >= end:
+            continue
+        if merged and start <= merged[-1][1]:
+            merged[-1] = (merged[-1][0], max(merged[-1][1], end))
+        else:
+            merged.append((start, end))
+    return merged

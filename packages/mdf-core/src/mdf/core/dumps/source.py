@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A file that is read at offsets, whatever its kind: regular file, block device, /proc/vmcore."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from mdf.core.errors import FormatError, InputError
+
+
+class Source:
+    """An open input file of `size` bytes. Raises InputError if it cannot be opened."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError as error:
+            raise InputError(f"Can't open the dump memory({path}). {error.strerror}") from error
+        try:
+            self.size = os.lseek(self._fd, 0, os.SEEK_END)
+        except OSError as error:
+            os.close(self._fd)
+            raise InputError(
+                f"Can't open the dump memory({path}). {error.strerror}",
+                hint="A dump must be a file or device that can be read at any offset; save a stream to a file first.",
+            ) from error
+
+    def close(self) -> None:
+        """Closes the file; the second call does nothing."""
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+    def fileno(self) -> int:
+        """The file descriptor."""
+        return self._fd
+
+    def read(self, offset: int, size: int, what: str) -> bytes:
+        """Exactly `size` bytes from `offset`. `what` names them when the file ends before: FormatError."""
+        buffer = bytearray(size) if offset + size <= self.size else bytearray()
+        if len(buffer) != size:
+            raise self._truncated(offset, size, what)
+        self.read_into(offset, memoryview(buffer), what)
+        return bytes(buffer)
+
+    def read_upto(self, offset: int, size: int) -> bytes:
+        """The bytes from `offset` that the file has, `size` at the most."""
+        size = min(size, max(self.size - offset, 0))
+        return self.read(offset, size, "data") if size else b""
+
+    def read_into(self, offset: int, buffer: memoryview, what: str) -> None:
+        """Fills `buffer` from `offset`."""
+        done, size = 0, len(buffer)
+        while done < size:
+            try:
+                got = os.preadv(self._fd, [buffer[done:] if done else buffer], offset + done)
+            except OSError as error:
+                raise InputError(
+                    f"Can't read the dump memory({self.path}) at {offset + done:#x}. {error.strerror}"
+                ) from error
+            if not got:
+                raise self._truncated(offset, size, what)
+            done += got
+
+    def _truncated(self, offset: int, size: int, what: str) -> FormatError:
+        return FormatError(
+            f"{self.path} is truncated: {what} needs {size} bytes at {offset:#x}, the file has {self.size:#x} bytes."
+        )

@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""VMCOREINFO: what a kernel says about its own symbols, structures and numbers, as lines of text."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from mdf.core.errors import FormatError, MissingInfoError
+from mdf.core.release import Release
+
+_LONG_MAX = (1 << 63) - 1
+_MAX_LINE = 1499
+
+
+@dataclass(frozen=True)
+class Vmcoreinfo:
+    """Typed access to the lines of a VMCOREINFO text; `values` maps what stands before the first `=` to the rest.
+
+    Addresses are relocated already when the text comes from the running kernel itself.
+    """
+
+    values: Mapping[str, str]
+
+    @classmethod
+    def parse(cls, text: bytes) -> Vmcoreinfo:
+        """The first of several lines with one key counts; PAGESIZE and CRASHTIME are the last ones, as each overwrites."""
+        values: dict[str, str] = {}
+        for line in text.split(b"\n"):
+            key, equals, value = line[:_MAX_LINE].decode("ascii", "replace").partition("=")
+            if equals and (key not in values or key in ("PAGESIZE", "CRASHTIME")):
+                values[key] = value.strip("\x00\r")
+        return cls(values)
+
+    def symbol(self, *names: str) -> int | None:
+        """The address of the first of these symbols that is known. Raises FormatError for one that can't be."""
+        for name in names:
+            text = self.values.get(f"SYMBOL({name})")
+            if text is not None:
+                value = self._integer(f"SYMBOL({name})", text, 16)
+                if value in (0, 0xFFFFFFFF_FFFFFFFF):
+                    raise FormatError(f"Invalid data in vmcoreinfo: SYMBOL({name})={text}")
+                return value
+        return None
+
+    def size(self, structure: str) -> int | None:
+        """The size of a structure in bytes."""
+        return self._natural(f"SIZE({structure})")
+
+    def offset(self, *members: str) -> int | None:
+        """The offset in bytes of the first of these members that is known."""
+        known = (self._natural(f"OFFSET({member})") for member in members)
+        return next((offset for offset in known if offset is not None), None)
+
+    def length(self, array: str) -> int | None:
+        """The number of elements of an array."""
+        return self._natural(f"LENGTH({array})")
+
+    def number(self, name: str) -> int | None:
+        """A number; negative ones are page types and the like."""
+        text = self.values.get(f"NUMBER({name})")
+        return None if text is None else self._integer(f"NUMBER({name})", text, 10)
+
+    def _natural(self, key: str) -> int | None:
+        text = self.values.get(key)
+        if text is None:
+            return None
+        value = self._integer(key, text, 10)
+        if not 0 <= value < _LONG_MAX:
+            raise FormatError(f"Invalid data in vmcoreinfo: {key}={text}")
+        return value
+
+    @staticmethod
+    def _integer(key: str, text: str, base: int) -> int:
+        for radix in (base, 16):
+            try:
+                value = int(text, radix)
+            except ValueError:
+                continue
+            if "_" not in text and abs(value) < 1 << 64:
+                return value
+        raise FormatError(f"Invalid data in vmcoreinfo: {key}={text[:80]}")
+
+    @property
+    def page_size(self) -> int:
+        """PAGESIZE in bytes. Raises MissingInfoError without one, FormatError for one that is no page size."""
+        text = self.values.get("PAGESIZE")
+        if text is None:
+            raise MissingInfoError("vmcoreinfo has no PAGESIZE.")
+        value = self._integer("PAGESIZE", text, 10)
+        if not 1 << 10 <= value <= 1 << 20 or value & (value - 1):
+            raise FormatError(f"Invalid data in vmcoreinfo: PAGESIZE={text}")
+        return value
+
+    @property
+    def osrelease(self) -> str:
+        """OSRELEASE. Raises MissingInfoError without one."""
+        text = self.values.get("OSRELEASE")
+        if not text:
+            raise MissingInfoError("vmcoreinfo has no OSRELEASE.")
+        return text[:64]
+
+    @property
+    def release(self) -> Release:
+        """OSRELEASE as a comparable version."""
+        return Release.parse(self.osrelease)
+
+    @property
+    def crashtime(self) -> int:
+        """CRASHTIME in seconds since the epoch; 0 if the kernel does not say."""
+        text = self.values.get("CRASHTIME")
+        return 0 if text is None else self._integer("CRASHTIME", text, 10)

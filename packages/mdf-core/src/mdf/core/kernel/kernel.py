@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The crashed kernel: its memory by virtual address, and what it says about itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from mdf.core.arch import ARCHITECTURES, Architecture, Machine, machine_of
+from mdf.core.arch.paging import Step
+from mdf.core.dumps import Dump
+from mdf.core.errors import AddressError, FormatError, MissingInfoError
+from mdf.core.formats.diskdump import UTSNAME_SIZE
+from mdf.core.formats.vmcoreinfo import Vmcoreinfo
+from mdf.core.release import Release
+
+_UTSNAME_FIELD = 65
+
+
+class Kernel:
+    """A dump, the kernel's information, and its machine.
+
+    `utsname` is the raw structure of the crashed kernel (390 bytes), `release` its release number.
+    Raises MissingInfoError, UnsupportedError or AddressError if the kernel's memory cannot be read with it.
+    """
+
+    def __init__(
+        self, dump: Dump, info: Vmcoreinfo, architectures: Mapping[str, Architecture] = ARCHITECTURES
+    ) -> None:
+        self.dump = dump
+        self.info = info
+        self.machine: Machine = machine_of(dump, info, architectures)
+        self.utsname = self._read_utsname()
+        self.release = self._release()
+
+    def read(self, vaddr: int, size: int) -> bytes:
+        """`size` bytes at a kernel virtual address. Raises AddressError."""
+        pieces, end = [], vaddr + size
+        paddr = run = 0
+        while vaddr < end:
+            mapping = self.machine.translate(vaddr)
+            length = min(mapping.length, end - vaddr)
+            if run and mapping.paddr == paddr + run:
+                run += length
+            else:
+                if run:
+                    pieces.append(self.dump.read(self.machine.physical(paddr), run))
+                paddr, run = mapping.paddr, length
+            vaddr += length
+        if run:
+            pieces.append(self.dump.read(self.machine.physical(paddr), run))
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    def read_uint(self, vaddr: int, size: int) -> int:
+        """An unsigned integer of `size` bytes."""
+        return int.from_bytes(self.read(vaddr, size), self.dump.byteorder)
+
+    def read_pointer(self, vaddr: int) -> int:
+        """A pointer (or unsigned long)."""
+        return self.read_uint(vaddr, self.dump.bits // 8)
+
+    def is_kernel_address(self, vaddr: int) -> bool:
+        """Whether an address can be one of the kernel's."""
+        return self.machine.kernel_base <= vaddr < 1 << self.dump.bits
+
+    def trace(self, vaddr: int, see: Callable[[Step], None]) -> int:
+        """The physical address of `vaddr`, showing each table entry on the way. Raises AddressError."""
+        return self.machine.translate(vaddr, see).paddr
+
+    def _read_utsname(self) -> bytes:
+        address = self.info.symbol("system_utsname")
+        if address is None:
+            namespace = self.info.symbol("init_uts_ns")
+            if namespace is None:
+                raise MissingInfoError("Can't get the symbol of init_uts_ns.")
+            # The name follows a reference count where its offset is not exported.
+            offset = self.info.offset("uts_namespace.name")
+            address = namespace + (4 if offset is None else offset)
+        try:
+            return self.read(address, UTSNAME_SIZE)
+        except AddressError as error:
+            raise AddressError(
+                f"Can't read the kernel's name (utsname): {error}",
+                hint="The page tables don't lead there: is the kernel information that of the crashed kernel?",
+            ) from error
+
+    def _release(self) -> Release:
+        text = self.utsname[2 * _UTSNAME_FIELD : 3 * _UTSNAME_FIELD].split(b"\x00")[0].decode("ascii", "replace")
+        try:
+            return Release.parse(text)
+        except FormatError as error:
+            raise FormatError(
+                f"What should be the kernel's release in memory is {text[:64]!r}.",
+                hint="Is the kernel information that of the crashed kernel?",
+            ) from error

@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What a command says about itself: its help, its version, and the text of its manual page."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from mdf.core.commandline import ParsedArguments
+from mdf.core.messages import Messages
+from mdf.core.options import Mode
+
+if TYPE_CHECKING:
+    import argparse
+
+
+@dataclass(frozen=True)
+class Section:
+    """A section of a manual page. Lines of `text` that begin with a blank keep their form; others are filled."""
+
+    heading: str
+    text: str
+    in_help: bool = False
+
+
+@dataclass(frozen=True)
+class Manual:
+    """The manual of a command: `usage` in forms without the name, and the options of `modes`.
+
+    `short` is what it does in a few words.
+    """
+
+    name: str
+    short: str
+    description: str
+    usage: tuple[str, ...]
+    modes: Mode
+    sections: tuple[Section, ...] = ()
+
+    def answers(self, parsed: ParsedArguments, messages: Messages) -> bool:
+        """Prints what `-h` or `-v` ask for; whether there was one of them."""
+        if parsed.has("help"):
+            messages.common(self.help_text(), end="")
+        elif parsed.has("version"):
+            from mdf.core.version import version_text
+
+            messages.common(version_text(self.name))
+        return parsed.has("help") or parsed.has("version")
+
+    def help_text(self) -> str:
+        """The text of `-h`: usage, options, and the sections that belong there."""
+        extra = "".join(f"\n{section.heading}:\n{section.text}\n" for section in self.sections if section.in_help)
+        return self.parser().format_help() + extra
+
+    def parser(self) -> argparse.ArgumentParser:
+        """The options as an argparse parser, which makes the help and the manual page of them."""
+        from mdf.core.help import parser
+
+        return parser(self.name, self.description, self.usage, self.modes)
+
+
+DUMP_LEVELS = Section(
+    "dump levels",
+    """\
+LEVEL is the sum of the numbers of what to leave out:
+
+   1  pages filled with zero
+   2  cache pages without private data
+   4  all cache pages
+   8  pages of user processes
+  16  free pages""",
+    in_help=True,
+)
+
+EXIT_STATUS = Section(
+    "exit status",
+    """\
+    0  all went well
+    1  there was an error, or the dump is incomplete
+    2  the kernel information is not that of the kernel that crashed
+    3  not used any more: in older releases, memory that could not be analysed
+  130  interrupted from the keyboard""",
+)
+
+ENVIRONMENT = Section(
+    "environment",
+    """\
+TMPDIR is the directory for the bitmap file, which is made when the bitmap is too large for memory, and has no name
+as soon as it is open. The default is /tmp; --work-dir overrides it.""",
+)
+
+FILES = Section(
+    "files",
+    """\
+/proc/vmcore is the memory of the kernel that crashed, in the capture kernel. An ELF file of a hypervisor or of QEMU,
+and a dump made before, serve as VMCORE as well.""",
+)
+
+SEE_ALSO = Section("see also", "makedumpfile(8), mdf-capture(8), kdump(8), crash(8), gdb(1), drgn(1)")

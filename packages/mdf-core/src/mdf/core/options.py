@@ -1,0 +1,264 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The options as data, with the modes each belongs to.
+
+All commands read the same syntax, that of makedumpfile; a command's help shows the options of its own mode.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+
+
+class Mode(enum.Flag):
+    """What a command line asks for."""
+
+    CAPTURE = enum.auto()
+    SPLIT = enum.auto()
+    XEN = enum.auto()
+    MEM_USAGE = enum.auto()
+    DMESG = enum.auto()
+    REASSEMBLE = enum.auto()
+    REARRANGE = enum.auto()
+    GENERATE = enum.auto()
+
+    DUMP = CAPTURE | SPLIT | XEN
+    FILTER = DUMP | MEM_USAGE
+    READ = FILTER | DMESG
+    ALL = READ | REASSEMBLE | REARRANGE | GENERATE
+
+
+@dataclass(frozen=True)
+class Option:
+    """One option, in the ways `flags` to write it. `metavar` names its argument; without one it takes none.
+
+    With `zero_is_off`, giving only the argument 0 is the same as not giving the option at all.
+    """
+
+    name: str
+    flags: tuple[str, ...]
+    metavar: str
+    modes: Mode
+    help: str
+    zero_is_off: bool = False
+
+
+@dataclass(frozen=True)
+class Group:
+    """Options that are shown together under a title."""
+
+    title: str
+    options: tuple[Option, ...]
+
+
+GROUPS = (
+    Group(
+        "what to leave out",
+        (
+            Option(
+                "dump_levels",
+                ("-d",),
+                "LEVEL[,LEVEL...]",
+                Mode.FILTER,
+                "Leave out the classes of pages in LEVEL, a sum of the numbers in the table of dump levels: 0 "
+                "(the default) keeps all pages, 31 keeps only what analysis needs. With a list, the next level is "
+                "tried when the output does not fit on the device.",
+                zero_is_off=True,
+            ),
+            Option(
+                "exclude_unused_vmemmap",
+                ("-e",),
+                "",
+                Mode.DUMP,
+                "Also leave out the kernel's own descriptions of pages that are all left out. x86_64 only; needs "
+                "--work-dir.",
+            ),
+            Option(
+                "exclude_xen_user_domain",
+                ("-X",),
+                "",
+                Mode.XEN,
+                "Leave out the pages of all Xen domains but domain 0. VMCORE must be the memory of a Xen host.",
+            ),
+            Option(
+                "extensions",
+                ("--extension",),
+                "FILE",
+                Mode.FILTER,
+                "Let the extension FILE decide which pages to keep. May be given more than once.",
+            ),
+        ),
+    ),
+    Group(
+        "output",
+        (
+            Option(
+                "zlib", ("-c",), "", Mode.DUMP, "Compress each page with zlib. The last of -c, -l, -p and -z counts."
+            ),
+            Option("lzo", ("-l",), "", Mode.DUMP, "Compress each page with LZO."),
+            Option("snappy", ("-p",), "", Mode.DUMP, "Compress each page with snappy."),
+            Option("zstd", ("-z",), "", Mode.DUMP, "Compress each page with Zstandard."),
+            Option("elf", ("-E",), "", Mode.DUMP, "Write an ELF file instead of a kdump-compressed one."),
+            Option("force", ("-f",), "", Mode.ALL, "Overwrite DUMPFILE if it exists."),
+            Option(
+                "flattened",
+                ("-F",),
+                "",
+                Mode.DUMP | Mode.DMESG,
+                "Write to standard output, in the flattened format that needs no seeking. All messages go to "
+                "standard error.",
+            ),
+            Option(
+                "size_limit",
+                ("-L",),
+                "SIZE",
+                Mode.DUMP,
+                "Stop when the output has SIZE bytes. A suffix of K, M, G, T, P or E multiplies by powers of 1024.",
+            ),
+            Option("dry_run", ("--dry-run",), "", Mode.DUMP, "Do everything but writing; the report shows the size."),
+            Option(
+                "split",
+                ("--split",),
+                "",
+                Mode.SPLIT,
+                "Write several DUMPFILEs at the same time, each with a part of the memory.",
+            ),
+            Option(
+                "splitblock_size",
+                ("--splitblock-size",),
+                "KIB",
+                Mode.SPLIT,
+                "With --split, divide the memory at multiples of KIB kibibytes, a multiple of the page size.",
+            ),
+        ),
+    ),
+    Group(
+        "kernel information",
+        (
+            Option(
+                "vmlinux",
+                ("-x",),
+                "VMLINUX",
+                Mode.READ | Mode.GENERATE,
+                "Take the kernel's symbols and types from VMLINUX, which has debug information.",
+            ),
+            Option(
+                "vmcoreinfo",
+                ("-i",),
+                "VMCOREINFO",
+                Mode.READ,
+                "Take them from the file VMCOREINFO that -g has written.",
+            ),
+            Option(
+                "xen_syms",
+                ("--xen-syms",),
+                "XEN-SYMS",
+                Mode.XEN | Mode.GENERATE,
+                "The same as -x, of the hypervisor.",
+            ),
+            Option(
+                "xen_vmcoreinfo", ("--xen-vmcoreinfo",), "VMCOREINFO", Mode.XEN, "The same as -i, of the hypervisor."
+            ),
+            Option(
+                "xen_phys_start",
+                ("--xen_phys_start",),
+                "ADDRESS",
+                Mode.XEN,
+                "The physical address the hypervisor is loaded at (x86_64).",
+            ),
+            Option(
+                "vtop",
+                ("--vtop",),
+                "ADDRESS",
+                Mode.DUMP,
+                "Print the physical address of a kernel virtual address first. The dump is made as without it.",
+            ),
+        ),
+    ),
+    Group(
+        "erasing secrets",
+        (
+            Option("erase_config", ("--config",), "FILE", Mode.DUMP, "Erase what FILE describes. Needs -x."),
+            Option("eppic", ("--eppic",), "MACRO", Mode.DUMP, "Erase what the eppic macros in MACRO decide."),
+        ),
+    ),
+    Group(
+        "resources",
+        (
+            Option(
+                "num_threads",
+                ("--num-threads",),
+                "N",
+                Mode.FILTER,
+                "Compress with N threads. Not with --split or -E.",
+                zero_is_off=True,
+            ),
+            Option("work_dir", ("--work-dir",), "DIR", Mode.ALL, "Put the bitmap file into DIR instead of TMPDIR."),
+            Option(
+                "cyclic_buffer", ("--cyclic-buffer",), "KIB", Mode.FILTER, "Use KIB kibibytes of memory for bitmaps."
+            ),
+            Option("block_order", ("-b",), "ORDER", Mode.DUMP, "Write in blocks of 2^ORDER pages. The default is 4."),
+            Option("non_mmap", ("--non-mmap",), "", Mode.READ, "Read VMCORE with read() instead of mapping it."),
+        ),
+    ),
+    Group(
+        "messages",
+        (
+            Option(
+                "message_level",
+                ("--message-level",),
+                "LEVEL",
+                Mode.ALL,
+                "Which messages to print: a sum of 1 (progress), 2 (common messages), 4 (errors), 8 (debug) and "
+                "16 (report). The default is 7.",
+            ),
+            Option("debug", ("-D",), "", Mode.ALL, "Print debug messages: adds 8 to the message level."),
+            Option("show_stats", ("--show-stats",), "", Mode.ALL, "Print the report: adds 16 to the message level."),
+            Option("check_params", ("--check-params",), "", Mode.ALL, "Only check the parameters. No file is opened."),
+            Option(
+                "help",
+                ("-h", "--help"),
+                "",
+                Mode.ALL,
+                "Print this help.",
+            ),
+            Option("version", ("-v",), "", Mode.ALL, "Print the version, and which codecs are installed."),
+        ),
+    ),
+    Group(
+        "other modes",
+        (
+            Option(
+                "rearrange", ("-R",), "", Mode.REARRANGE, "Turn the flattened stream on standard input into DUMPFILE."
+            ),
+            Option("reassemble", ("--reassemble",), "", Mode.REASSEMBLE, "Join the files that --split wrote."),
+            Option("dump_dmesg", ("--dump-dmesg",), "", Mode.DMESG, "Write the kernel's log to LOGFILE."),
+            Option(
+                "partial_dmesg",
+                ("--partial-dmesg",),
+                "",
+                Mode.DMESG,
+                "Only what came since the log was last cleared.",
+            ),
+            Option(
+                "mem_usage",
+                ("--mem-usage",),
+                "",
+                Mode.MEM_USAGE,
+                "Print how many pages of each class the running kernel has. VMCORE is /proc/kcore.",
+            ),
+            Option("generate", ("-g",), "VMCOREINFO", Mode.GENERATE, "Write VMCOREINFO from -x VMLINUX or --xen-syms."),
+            Option(
+                "disk_set",
+                ("--diskset",),
+                "VMCORE",
+                Mode.READ,
+                "One disk of an sadump disk set, instead of the operand VMCORE. Given once for each disk.",
+            ),
+        ),
+    ),
+)
+
+OPTIONS = tuple(option for group in GROUPS for option in group.options)
+
+COMPRESSIONS = ("zlib", "lzo", "snappy", "zstd")

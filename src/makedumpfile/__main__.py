@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Decides from the options which package is asked for, and hands the arguments over to it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from importlib import import_module
+
+from makedumpfile.manual import MANUAL
+from mdf.core.command import run_main
+from mdf.core.commandline import ParsedArguments
+from mdf.core.errors import UnsupportedError
+from mdf.core.messages import Messages
+from mdf.core.options import Mode
+from mdf.core.rules import check, mode_of
+
+MODULES = {
+    Mode.GENERATE: "mdf.vmcoreinfo.cli",
+    Mode.REARRANGE: "mdf.rearrange",
+    Mode.REASSEMBLE: "mdf.split.reassemble",
+    Mode.DMESG: "mdf.dmesg.cli",
+    Mode.MEM_USAGE: "mdf.capture.cli",
+    Mode.XEN: "mdf.xen.cli",
+    Mode.SPLIT: "mdf.split.cli",
+    Mode.CAPTURE: "mdf.capture.cli",
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command; returns its exit status."""
+    arguments = sys.argv[1:] if argv is None else list(argv)
+
+    def answer(parsed: ParsedArguments, messages: Messages) -> int:
+        if MANUAL.answers(parsed, messages):
+            return 0
+        check(parsed)
+        return command_of(mode_of(parsed))(arguments)
+
+    return run_main(answer, arguments)
+
+
+def command_of(mode: Mode) -> Callable[[Sequence[str]], int]:
+    """The `main` function of the package that does what `mode` asks for."""
+    module = MODULES[mode]
+    package = "-".join(module.split(".")[:2])
+    try:
+        command: Callable[[Sequence[str]], int] = import_module(module).main
+    except ModuleNotFoundError as error:
+        if error.name is None or not f"{module}.".startswith(f"{error.name}."):
+            raise
+        raise UnsupportedError(
+            f"This needs {package}, which is not installed.", hint=f"pip install {package}"
+        ) from None
+    return command
+
+
+if __name__ == "__main__":
+    sys.exit(main())
