@@ -32,6 +32,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (FailedRunError, OSError) as error:
         print(f"bench: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        return 130
     print(FORMATS[arguments.format](results))
     return 0
 

@@ -2,7 +2,8 @@
 """What one run of a program needs.
 
 Linux counts into a process's peak memory that of the process it was started from, before it became the program. So a
-small shell prepares the program and ends; the bench, as "subreaper", inherits the program, starts it and gets its figures.
+small shell prepares the program and ends; the bench, as "subreaper", inherits the program, lets it start, and gets its
+figures.
 """
 
 import ctypes
@@ -43,7 +44,9 @@ def measure(command: Sequence[str], output: Path | None = None, environment: Map
         stderr=subprocess.PIPE,
         text=True,
     ) as shell:
-        assert shell.stdin and shell.stdout and shell.stderr
+        assert shell.stdin is not None
+        assert shell.stdout is not None
+        assert shell.stderr is not None
         program = int(shell.stdout.readline())
         shell.wait()
         try:
@@ -53,14 +56,14 @@ def measure(command: Sequence[str], output: Path | None = None, environment: Map
             errors = shell.stderr.read()
             _, status, usage = os.wait4(program, 0)
             wall = time.perf_counter() - start
-            size = output.stat().st_size if output and not status else 0
         except BaseException:
             os.kill(program, signal.SIGKILL)
             raise
-        finally:
-            if output:
-                output.unlink(missing_ok=True)
     if status:
         code = os.waitstatus_to_exitcode(status)
         raise FailedRunError(f"{' '.join(command)} ended with {code}: {errors.strip()[-500:]}")
+    size = 0
+    if output:
+        size = output.stat().st_size
+        output.unlink()
     return Usage(usage.ru_utime + usage.ru_stime, wall, usage.ru_maxrss * 1024, size)

@@ -136,7 +136,7 @@ def fetch_vmlinux(kernel: Kernel, apt: Apt, target: Path) -> None:
                     break
         dpkg.kill()
     package.unlink()
-    if not _has_build_id(target / "vmlinux", kernel.build_id):
+    if not has_build_id(target / "vmlinux", kernel.build_id):
         raise UnavailableError(f"{kernel.package} in the archive is of another build than {kernel.item}")
 
 
@@ -183,7 +183,8 @@ def _run(*command: str, environment: dict[str, str] | None = None, folder: Path 
         raise UnavailableError(f"{' '.join(command)}: {lines[-1] if lines else 'failed'}") from error
 
 
-def _has_build_id(path: Path, build_id: str) -> bool:
+def has_build_id(path: Path, build_id: str) -> bool:
+    """Whether the file has this GNU build-id note."""
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
         return content.find(GNU_BUILD_ID + bytes.fromhex(build_id)) >= 0
 

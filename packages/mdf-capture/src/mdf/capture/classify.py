@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 
 from mdf.capture.pages import Pages
 from mdf.capture.rules import RULES, Kind, Rule, Spread
@@ -57,38 +58,31 @@ def _spread(
     pages: Pages, kinds: bytearray, blocks: dict[int, Rule], warn: Callable[[str], None]
 ) -> tuple[Kind, int] | None:
     """Fills the blocks in, in order of address; returns the one that reaches beyond the pages."""
-    covered = 0
+    order_of = {
+        Spread.COMPOUND: pages.compound_order,
+        Spread.BUDDY: pages.buddy_order,
+        Spread.MAX_ORDER: pages.max_order,
+    }
+    limit = pages.layout.free_area_length or 8 * pages.layout.long_size
+    count, covered = pages.count, 0
     for index in sorted(blocks):
         if index < covered:
             continue
         rule = blocks[index]
-        order = _order(pages, index, rule.spread, warn)
-        if order is None:
-            continue
-        covered = index + (1 << order)
-        if covered <= pages.count:
-            kinds[index:covered] = _filled(rule.kind, order)
+        order = order_of[rule.spread](index)
+        if not order:
+            kinds[index] = rule.kind
+        elif order >= limit and rule.spread is Spread.BUDDY:
+            warn(f"WARNING: Invalid free page order: pfn={pages.pfn + index:x}, order={order}, max order={limit - 1}")
         else:
-            kinds[index:] = bytes([rule.kind]) * (pages.count - index)
-            return rule.kind, pages.pfn + covered
+            covered = index + (1 << order)
+            if covered > count:
+                kinds[index:] = _filled(rule.kind, count - index)
+                return rule.kind, pages.pfn + covered
+            kinds[index:covered] = _filled(rule.kind, 1 << order)
     return None
 
 
-def _filled(kind: Kind, order: int) -> bytes:
-    return bytes([kind]) * (1 << order)
-
-
-def _order(pages: Pages, index: int, spread: Spread, warn: Callable[[str], None]) -> int | None:
-    """The order of a block; None for a free block that claims an impossible one."""
-    length = pages.layout.free_area_length
-    if spread is Spread.COMPOUND:
-        return pages.compound_order(index)
-    if spread is Spread.MAX_ORDER:
-        return max((length or 1) - 1, 0)
-    order, limit = pages.buddy_order(index), length or 8 * pages.layout.long_size
-    if order < limit:
-        return order
-    warn(
-        f"WARNING: Invalid free page order: pfn={pages.pfn + index:x}, order={order}, max order={limit - 1}"
-    )
-    return None
+@cache
+def _filled(kind: Kind, pages: int) -> bytes:
+    return bytes([kind]) * pages

@@ -18,7 +18,7 @@ def _prepare(parsed: ParsedArguments) -> Callable[[Messages], None]:
 
 
 def _run(options: Options, messages: Messages) -> None:
-    from mdf.capture.capture import capture
+    from mdf.capture.run import capture
 
     for line in capture(options, messages).lines():
         messages.report(line)

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
-from mdf.capture.sinks import PartialWrite, Sink
+from mdf.capture.sinks import PartialWriteError, Sink
 from mdf.core.bitmap import Bitmap
 from mdf.core.dumps import Dump, ElfDump
 from mdf.core.errors import UnsupportedError
@@ -56,11 +56,11 @@ def _part(load: ProgramHeader, start: int, end: int, data_end: int) -> ProgramHe
     return replace(load, paddr=start, vaddr=vaddr, filesz=data_end - start, memsz=end - start)
 
 
-def exclude_zero_pages(dump: Dump, keep: Bitmap, progress: Progress) -> int:
-    """Clears the zero pages in `keep`; returns how many there were. This reads all pages of `keep`."""
-    size, found = dump.page_size, 0
+def exclude_zero_pages(dump: Dump, keep: Bitmap, progress: Progress) -> Bitmap:
+    """Clears the zero pages in `keep`; returns which they are. This reads all pages of `keep`."""
+    size = dump.page_size
     capacity = max(_STEP // size, 1)
-    zeros, buffer = bytes(size), bytearray(capacity * size)
+    zeros, buffer, found = bytes(size), bytearray(capacity * size), Bitmap(keep.size, keep.place)
     view = memoryview(buffer)
     for start, end in keep.runs():
         progress.update(start, keep.size)
@@ -69,8 +69,9 @@ def exclude_zero_pages(dump: Dump, keep: Bitmap, progress: Progress) -> int:
             dump.read_pages(first, last, view)
             for pfn in range(first, last):
                 if buffer.startswith(zeros, (pfn - first) * size):
-                    keep.clear_range(pfn, pfn + 1)
-                    found += 1
+                    found.set_range(pfn, pfn + 1)
+    for start, end in found.runs():
+        keep.clear_range(start, end)
     return found
 
 
@@ -113,7 +114,7 @@ class ElfWriter:
                 self._copy(load)
                 whole += 1
                 progress.update(whole, len(self._loads))
-        except PartialWrite:
+        except PartialWriteError:
             self._sink.correct(start, self._program_headers(whole))
             raise
         self._sink.write(start, [self._program_headers(whole)])

@@ -108,9 +108,7 @@ class Encoder:
         return Encoded(data, sizes, batch.pfn)
 
 
-def encoded(
-    dump: Dump, keep: Bitmap, make_encoder: Callable[[], Encoder], threads: int = 0
-) -> Iterator[Encoded]:
+def encoded(dump: Dump, keep: Bitmap, make_encoder: Callable[[], Encoder], threads: int = 0) -> Iterator[Encoded]:
     """The pages of `keep`, encoded, in order; the result is the same for any number of threads."""
     if threads < 1:
         yield from map(make_encoder().encode, batches(dump, keep))

@@ -51,6 +51,8 @@ class FreeAreas:
             "OFFSET(pglist_data.node_zones)": info.offset("pglist_data.node_zones"),
             "OFFSET(pglist_data.nr_zones)": info.offset("pglist_data.nr_zones"),
             "LENGTH(zone.free_area)": info.length("zone.free_area"),
+            # One list for each order before 2.6.24.
+            "LENGTH(free_area.free_list)": 1 if types is None else types,
         }
         missing = [key for key, value in known.items() if value is None]
         if missing:
@@ -58,8 +60,7 @@ class FreeAreas:
                 f"Can't find free pages: vmcoreinfo lacks {', '.join(missing)}.",
                 hint="Use a dump level without 16.",
             )
-        values = [value for value in known.values() if value is not None]
-        areas = cls(*values, migrate_types=1 if types is None else types)
+        areas = cls(*(value for value in known.values() if value is not None))
         if not 0 < areas.orders <= 64 or not 0 < areas.migrate_types <= 64:
             raise FormatError(
                 f"Invalid data in vmcoreinfo: {areas.orders} orders, {areas.migrate_types} lists of free pages."

@@ -9,16 +9,14 @@ from __future__ import annotations
 
 import sys
 from array import array
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import accumulate
 
 from mdf.capture.encode import Encoded
 from mdf.capture.rules import DumpLevel
-from mdf.capture.sinks import PartialWrite, Sink
+from mdf.capture.sinks import PartialWriteError, Sink
 from mdf.core.bitmap import Bitmap
 from mdf.core.dumps.codecs import Codec
-from mdf.core.errors import MdfError
 from mdf.core.formats import diskdump
 from mdf.core.formats.diskdump import DESCRIPTOR_SIZE, UINT32_MAX, Flag, Layout, MainHeader, SubHeader
 
@@ -121,18 +119,18 @@ class KdumpWriter:
     def add(self, batch: Encoded) -> None:
         """Writes the descriptors and the data of a batch.
 
-        When the device is full, the descriptors of pages whose data is not whole are emptied before PartialWrite goes on.
+        When the device is full, the descriptors of pages whose data is not whole are emptied before the error goes on.
         """
         descriptors = self._descriptors(batch.sizes)
         try:
             self._sink.write(self._descriptor_offset, [descriptors])
-        except PartialWrite as error:
+        except PartialWriteError as error:
             self._sink.correct(self._descriptor_offset, bytes(error.written))
             raise
         try:
             if batch.data:
                 self._sink.write(self._data_offset, batch.data)
-        except PartialWrite as error:
+        except PartialWriteError as error:
             kept = _whole_pages(batch.sizes, error.written) * DESCRIPTOR_SIZE
             self._sink.correct(self._descriptor_offset + kept, bytes(len(descriptors) - kept))
             raise

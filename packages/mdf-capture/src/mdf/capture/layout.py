@@ -84,7 +84,9 @@ def page_layout(info: Vmcoreinfo, release: Release, byteorder: ByteOrder, long_s
     """
     size, flags, mapping = info.size("page"), info.offset("page.flags"), info.offset("page.mapping")
     if size is None or flags is None or mapping is None:
-        raise MissingInfoError("Can't filter pages: vmcoreinfo lacks struct page (SIZE(page), page.flags, page.mapping).")
+        raise MissingInfoError(
+            "Can't filter pages: vmcoreinfo lacks SIZE(page), OFFSET(page.flags) or OFFSET(page.mapping)."
+        )
     if not long_size < size <= _MAX_STRUCT_PAGE:
         raise FormatError(f"Invalid data in vmcoreinfo: SIZE(page)={size}")
     private, swapcache = _flag(info, "PG_private", PG_PRIVATE), _flag(info, "PG_swapcache", PG_SWAPCACHE)

@@ -42,11 +42,12 @@ def exclude_pages(
     known: KnownKernel,
     level: int,
     keep: Bitmap,
+    window: tuple[int, int],
     counters: dict[Kind, int],
     warn: Callable[[str], None],
     progress: Progress,
 ) -> None:
-    """Clears in `keep` the pages that the rules leave out at a dump level, and counts them in `counters`.
+    """Clears in `keep` the pages of a window that the rules leave out at a dump level, and counts them in `counters`.
 
     Raises AddressError if struct pages of memory that the dump has cannot be read.
     """
@@ -54,7 +55,7 @@ def exclude_pages(
     reader = _StructPages(kernel, layout)
     for piece in known.pieces:
         resume = piece.pfn_start  # Behind the block that was left out last.
-        for start, end in _windows(piece, keep.size):
+        for start, end in _chunks(max(piece.pfn_start, window[0]), min(piece.pfn_end, window[1])):
             progress.update(start, keep.size)
             data = bytearray(kernel.dump.data_column(start & ~7, end)[start & 7 :])
             if resume > start:
@@ -67,13 +68,12 @@ def exclude_pages(
             _clear(keep, start, result.kinds, counters)
             if result.beyond:
                 kind, resume = result.beyond
-                counters[kind] += max(min(resume, keep.size) - end, 0)
+                counters[kind] += max(min(resume, window[1]) - end, 0)
                 keep.clear_range(end, resume)
 
 
-def _windows(piece: MemMap, size: int) -> Iterator[tuple[int, int]]:
-    """The parts of a piece, cut where chunks end, below `size`."""
-    start, stop = piece.pfn_start, min(piece.pfn_end, size)
+def _chunks(start: int, stop: int) -> Iterator[tuple[int, int]]:
+    """The parts of [start, stop), cut where chunks end."""
     while start < stop:
         end = min((start | CHUNK - 1) + 1, stop)
         yield start, end

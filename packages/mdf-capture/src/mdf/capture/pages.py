@@ -8,8 +8,10 @@ A *mask* is an integer with one byte for each page, 0 or 1, the first page in th
 from __future__ import annotations
 
 from functools import cache, cached_property
+from struct import Struct
 
 from mdf.capture.layout import PageLayout
+from mdf.core.formats.elf import prefix
 
 _GROUP = 512  # A compound head is never the last page of such a group.
 
@@ -56,11 +58,6 @@ class Pages:
         if column is None:
             column = self._columns[offset] = self._data[offset :: self.layout.size]
         return column
-
-    def value(self, index: int, offset: int, size: int) -> int:
-        """An unsigned field of one struct page."""
-        at = index * self.layout.size + offset
-        return int.from_bytes(self._data[at : at + size], self.layout.byteorder)
 
     def _place(self, offset: int, size: int, byte: int) -> int:
         """Where byte number `byte`, counted from the lowest, of a field of `size` bytes is."""
@@ -178,12 +175,21 @@ class Pages:
         field = self.layout.compound.order
         if field is None or index + 1 >= self.count:
             return 0
-        order = self.value(index + 1, field.offset, field.size)
+        at = (index + 1) * self.layout.size + field.offset
+        order = int.from_bytes(self._data[at : at + field.size], self.layout.byteorder)
         if order >= 8 * self.layout.long_size or (self.pfn + index) & (1 << order) - 1:
             return 0
         return order
 
+    def max_order(self, _index: int) -> int:
+        """The largest order of the buddy system."""
+        return (self.layout.free_area_length or 1) - 1
+
     def buddy_order(self, index: int) -> int:
         """page.private of the free block at `index`."""
-        offset = self.layout.private
-        return 0 if offset is None else self.value(index, offset, self.layout.long_size)
+        order: int = self._private.unpack_from(self._data, index * self.layout.size + (self.layout.private or 0))[0]
+        return order
+
+    @cached_property
+    def _private(self) -> Struct:
+        return Struct(prefix(self.layout.byteorder) + ("Q" if self.layout.long_size == 8 else "I"))

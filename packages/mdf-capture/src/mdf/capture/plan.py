@@ -13,9 +13,9 @@ from mdf.core.bitmap import IN_MEMORY_MAX, Place
 class BitmapPlan:
     """Two ways that the original knows, and that show in its output.
 
-    `one_pass`: both bitmaps for the whole memory are kept until the end, written in whole blocks, and the last page of
-    a segment that covers it in part is in the dump. Otherwise (the original's "cyclic" mode) bitmaps are written without
-    padding and such a page is not in the dump; --work-dir chooses the first way.
+    `one_pass`: bitmaps are written in whole blocks, and the last page of a segment that covers it in part is in the
+    dump. Otherwise (the original's "cyclic" mode) bitmaps are written without padding and such a page is not in the
+    dump; --work-dir chooses the first way.
     """
 
     one_pass: bool

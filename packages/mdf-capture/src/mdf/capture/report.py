@@ -30,9 +30,7 @@ class Report:
     @property
     def excluded(self) -> int:
         """All pages left out, and zero pages."""
-        return (
-            self.zero + self.cache + self.cache_private + self.user + self.free + self.hwpoison + self.offline
-        )
+        return self.zero + self.cache + self.cache_private + self.user + self.free + self.hwpoison + self.offline
 
     @property
     def remaining(self) -> int:

@@ -18,7 +18,7 @@ _NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _BUFFERS_MAX = 1024  # IOV_MAX
 
 
-class PartialWrite(NoSpaceError):
+class PartialWriteError(NoSpaceError):
     """The device is full; the first `written` bytes of the write are there."""
 
     def __init__(self, message: str, written: int) -> None:
@@ -32,7 +32,7 @@ class Sink(Protocol):
     written: int
 
     def write(self, offset: int, buffers: Sequence[Buffer]) -> None:
-        """Writes the buffers, one behind the other, from `offset`. Raises PartialWrite, OutputError."""
+        """Writes the buffers, one behind the other, from `offset`. Raises PartialWriteError, OutputError."""
         ...
 
     def correct(self, offset: int, data: bytes) -> None:
@@ -86,7 +86,7 @@ class FileSink:
         except OSError as error:
             message = f"Can't write the dump file({self.path}). {error.strerror}"
             if error.errno in _NO_SPACE:
-                raise PartialWrite(message, done) from error
+                raise PartialWriteError(message, done) from error
             raise OutputError(message) from error
 
     def correct(self, offset: int, data: bytes) -> None:

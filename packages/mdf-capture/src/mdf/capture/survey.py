@@ -42,6 +42,19 @@ class Survey:
         """One more than the highest page frame number."""
         return self.present.size
 
+    def windows(self, elf: bool) -> list[tuple[int, int]]:
+        """The ranges of page frames that are filtered, and counted, each for itself.
+
+        For an ELF dump, in the original's cyclic mode, these are the segments; what two of them cover counts twice.
+        """
+        if elf and isinstance(self.dump, ElfDump) and not self.plan.one_pass:
+            return [(start & ~7, min(end, self.max_mapnr)) for start, end in self.dump.segment_pages()]
+        return [(0, self.max_mapnr)]
+
+    def count_present(self, elf: bool) -> int:
+        """The number of pages that memory has, as the report counts them."""
+        return self.dump.count_present(self.present, partial_tail=elf or self.plan.one_pass)
+
     def identity(self) -> Identity:
         """What the headers of a kdump-compressed dump say."""
         dump, known = self.dump, self.known
@@ -95,9 +108,7 @@ def _check(dump: Dump, options: Options) -> None:
         )
 
 
-def _known_kernel(
-    dump: Dump, messages: Messages, architectures: Mapping[str, Architecture]
-) -> KnownKernel | None:
+def _known_kernel(dump: Dump, messages: Messages, architectures: Mapping[str, Architecture]) -> KnownKernel | None:
     if dump.info is None:
         return None
     kernel = Kernel(dump, dump.info, architectures)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import mmap
 import os
 import re
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,7 +56,7 @@ class Place:
 class Bitmap:
     """`size` bits, all clear at first. What is never set takes no room in a file."""
 
-    def __init__(self, size: int, place: Place = Place()) -> None:  # noqa: B008 (frozen)
+    def __init__(self, size: int, place: Place = Place()) -> None:
         self.size = size
         self.place = place
         self.nbytes = -(-size // 8)
@@ -110,7 +109,7 @@ class Bitmap:
             self._bits[self.nbytes - 1] &= 0xFF >> (8 - (self.size & 7))
 
     def column(self, start: int, end: int) -> bytes:
-        """The bits of [start, end) as a column; `start` is a multiple of 8, and pages beyond the size count as clear."""
+        """The bits of [start, end) as a column; `start` is a multiple of 8, and pages beyond the size are clear."""
         size = end - start
         column = unpack(self.read(start >> 3, -(-size >> 3)))[:size]
         return column.ljust(size, b"\x00")
@@ -160,6 +159,8 @@ class Bitmap:
 
 
 def _file_backed(nbytes: int, directory: Path | None) -> mmap.mmap:
+    import tempfile  # Most runs need no file, and this is half of their start-up.
+
     try:
         descriptor, name = tempfile.mkstemp(prefix="kdump_bitmap", dir=directory)
         try:

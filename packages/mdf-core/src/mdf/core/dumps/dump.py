@@ -118,8 +118,8 @@ class Dump(ABC):
         """1 for each page of [start, end) with data at its first byte; `start` is a multiple of 8."""
 
     @abstractmethod
-    def count_present(self, present: Bitmap) -> int:
-        """The number of pages that memory has, as the report counts them."""
+    def count_present(self, present: Bitmap, *, partial_tail: bool) -> int:
+        """The number of pages that memory has below the size of `present`, as the report counts them."""
 
 
 @dataclass(frozen=True)

@@ -116,16 +116,14 @@ class ElfDump(Dump):
                 column[first - start : last - start] = b"\x01" * (last - first)
         return bytes(column)
 
-    def count_present(self, present: Bitmap) -> int:
+    def count_present(self, present: Bitmap, *, partial_tail: bool) -> int:
         # Pages that several segments cover count once for each: the report has always been so.
-        total = 0
-        for load in self._valid:
-            first, last = self._pages(load, True)
-            if present.size > first:
-                last = min(last, present.size)
-                # A partial last page that is not in the bitmap does not count.
-                total += last - first - (last > first and not present[last - 1])
-        return total
+        ranges = (self._pages(load, partial_tail) for load in self._valid)
+        return sum(max(min(end, present.size) - start, 0) for start, end in ranges)
+
+    def segment_pages(self) -> list[tuple[int, int]]:
+        """The page frames [start, end) of each segment, those that it covers in part included."""
+        return [self._pages(load, True) for load in self._valid]
 
 
 def _read_headers(source: Source) -> tuple[ElfHeader, list[ProgramHeader]]:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Iterator
 
 from mdf.core.bitmap import CHUNK, Bitmap, Place
 from mdf.core.dumps.codecs import PageDecoder
@@ -59,8 +60,9 @@ class KdumpFile(Dump):
         offset, size = sub.offset_vmcoreinfo, sub.size_vmcoreinfo
         if not (offset == 0 == size or (self.main.block_size < offset and offset + size <= end)):
             self.layout = Layout(32, 8, self.layout.byteorder)
-            whole = self.layout.sub(self.main.version).size
-            sub = self.layout.parse_sub(self.source.read(self.main.block_size, whole, "the sub header"), self.main.version)
+            size = self.layout.sub(self.main.version).size
+            data = self.source.read(self.main.block_size, size, "the sub header")
+            sub = self.layout.parse_sub(data, self.main.version)
         return sub
 
     def _text(self, what: str, offset: int, size: int) -> bytes:
@@ -98,6 +100,10 @@ class KdumpFile(Dump):
             ranks.append(total)
             total += self._stored.count(start, start + CHUNK)
         return ranks
+
+    def runs(self) -> Iterator[tuple[int, int]]:
+        """The ranges [first, last) of pages that are stored."""
+        return self._stored.runs()
 
     def read(self, paddr: int, size: int) -> bytes:
         pieces = []
@@ -146,7 +152,7 @@ class KdumpFile(Dump):
     def data_column(self, start: int, end: int) -> bytes:
         return self._present.column(start, end)
 
-    def count_present(self, present: Bitmap) -> int:
+    def count_present(self, present: Bitmap, *, partial_tail: bool) -> int:
         return present.count()
 
 

@@ -122,7 +122,12 @@ class Layout:
 
     def sub(self, version: int = HEADER_VERSION) -> struct.Struct:
         """The sub header, up to the members of a header version."""
-        codes = {"long": ("Q", 8) if self.bits == 64 else ("I", 4), "int": ("i", 4), "offset": ("q", 8), "u64": ("Q", 8)}
+        codes = {
+            "long": ("Q", 8) if self.bits == 64 else ("I", 4),
+            "int": ("i", 4),
+            "offset": ("q", 8),
+            "u64": ("Q", 8),
+        }
         layout, size, widest = prefix(self.byteorder), 0, self.long_size
         for kind, since in _SUB_MEMBERS:
             if since > version:
@@ -177,4 +182,4 @@ def descriptor_struct(byteorder: ByteOrder) -> struct.Struct:
 
 def bitmap_blocks(max_mapnr: int, block_size: int) -> int:
     """The blocks that both bitmaps take."""
-    return 2 * -(-(-(-max_mapnr // 8)) // block_size)
+    return 2 * -(-max_mapnr // (8 * block_size))

@@ -24,7 +24,7 @@ class Vmcoreinfo:
 
     @classmethod
     def parse(cls, text: bytes) -> Vmcoreinfo:
-        """The first of several lines with one key counts; PAGESIZE and CRASHTIME are the last ones, as each overwrites."""
+        """The first of several lines with one key counts, but the last PAGESIZE and CRASHTIME."""
         values: dict[str, str] = {}
         for line in text.split(b"\n"):
             key, equals, value = line[:_MAX_LINE].decode("ascii", "replace").partition("=")

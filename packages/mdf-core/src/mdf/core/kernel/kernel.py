@@ -23,9 +23,7 @@ class Kernel:
     Raises MissingInfoError, UnsupportedError or AddressError if the kernel's memory cannot be read with it.
     """
 
-    def __init__(
-        self, dump: Dump, info: Vmcoreinfo, architectures: Mapping[str, Architecture] = ARCHITECTURES
-    ) -> None:
+    def __init__(self, dump: Dump, info: Vmcoreinfo, architectures: Mapping[str, Architecture] = ARCHITECTURES) -> None:
         self.dump = dump
         self.info = info
         self.machine: Machine = machine_of(dump, info, architectures)

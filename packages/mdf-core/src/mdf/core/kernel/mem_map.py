@@ -41,12 +41,14 @@ def mem_map(kernel: Kernel, max_mapnr: int) -> list[MemMap]:
     if None not in basics:
         if _is_discontigmem(kernel):
             return _discontigmem(kernel, max_mapnr)
-        if info.symbol("mem_section") and info.size("mem_section"):
-            if info.offset("mem_section.section_mem_map") is not None:
-                return _sparsemem(kernel, max_mapnr)
+        section = info.size("mem_section"), info.offset("mem_section.section_mem_map")
+        if info.symbol("mem_section") and None not in section:
+            return _sparsemem(kernel, max_mapnr)
         if info.symbol("mem_map"):
             return [MemMap(0, max_mapnr, _flatmem_address(kernel))]
-    raise MissingInfoError("Can't distinguish the memory type.", hint="The vmcoreinfo lacks the keys of every memory model.")
+    raise MissingInfoError(
+        "Can't distinguish the memory type.", hint="The vmcoreinfo lacks the keys of every memory model."
+    )
 
 
 def _flatmem_address(kernel: Kernel) -> int:

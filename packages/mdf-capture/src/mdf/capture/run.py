@@ -71,24 +71,21 @@ class _Run:
         try:
             return self._dump(levels[-1])
         except NoSpaceError as error:
-            raise NoSpaceError(
-                str(error), hint="This is an incomplete dumpfile, but might analyzable."
-            ) from error
+            raise NoSpaceError(str(error), hint="This is an incomplete dumpfile, but might analyzable.") from error
 
     def _dump(self, requested: int) -> Report:
         dump = self.seen.dump
         level = requested | dump.level
         if level != requested:
-            self.messages.common(
-                f"dump_level is changed to {level}, because {dump.source.path} was created by dump_level({dump.level}).",
-                end="",
-            )
+            made = f"{dump.source.path} was created by dump_level({dump.level})"
+            self.messages.common(f"dump_level is changed to {level}, because {made}.", end="")
         keep = dump.stored(self.seen.present)
         excluded = self._exclude(level, keep)
         zero = 0
         if self.options.elf and level & DumpLevel.ZERO:
             with self.messages.step("Excluding zero pages") as progress:
-                zero = exclude_zero_pages(dump, keep, progress)
+                found = exclude_zero_pages(dump, keep, progress)
+            zero = sum(found.count(start, end) for start, end in self.seen.windows(True))
         sink = FileSink(self.dumpfile, force=self.options.force)
         elf_excluded = None
         try:
@@ -115,7 +112,8 @@ class _Run:
         if needs_scan(level, known.layout, self.seen.by_struct_page):
             with messages.step("Excluding unnecessary pages") as progress:
                 scan_level = level if self.seen.by_struct_page else level & ~DumpLevel.FREE
-                exclude_pages(known, scan_level, keep, counters, messages.common, progress)
+                for window in self.seen.windows(self.options.elf):
+                    exclude_pages(known, scan_level, keep, window, counters, messages.common, progress)
         if level & DumpLevel.FREE and not self.seen.by_struct_page:
             messages.debug("Free pages are found by the lists of the buddy system.")
             with messages.step("Excluding free pages"):
@@ -140,11 +138,11 @@ class _Run:
     def _report(
         self, level: int, zero: int, excluded: Mapping[Kind, int], written: int, elf_excluded: int | None
     ) -> Report:
-        known, present = self.seen.known, self.seen.present
+        known = self.seen.known
         return Report(
             level=level,
-            total=present.size,
-            original=self.seen.dump.count_present(present),
+            total=self.seen.max_mapnr,
+            original=self.seen.count_present(self.options.elf),
             zero=zero,
             cache=excluded[Kind.CACHE],
             cache_private=excluded[Kind.CACHE_PRIVATE],
