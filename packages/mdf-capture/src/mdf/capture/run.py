@@ -16,7 +16,7 @@ from mdf.capture.options import Options
 from mdf.capture.page_filter import exclude_pages, needs_scan
 from mdf.capture.report import Report
 from mdf.capture.rules import DumpLevel, Kind
-from mdf.capture.sinks import FileSink, check_output
+from mdf.capture.sinks import FileSink, check_output, remove_output
 from mdf.capture.survey import Survey, survey
 from mdf.capture.vtop import show_translation
 from mdf.core.arch import ARCHITECTURES, Architecture
@@ -38,7 +38,7 @@ def capture(
     options.require_supported()
     if options.dumpfile is None:
         raise UsageError("There is no DUMPFILE to write to.")
-    check_output(options.dumpfile, options.force)
+    check_output(options.dumpfile, options.vmcore, options.force)
     codec = codec_named(options.compression) if options.compression else None
     if codec:
         codec.compressor()  # A missing one shows before anything is written.
@@ -67,7 +67,7 @@ class _Run:
                 return self._dump(level)
             except NoSpaceError:
                 self.messages.common(f"\nRetry to create a dumpfile by dump_level({following}).")
-                self.dumpfile.unlink(missing_ok=True)
+                remove_output(self.dumpfile)
         try:
             return self._dump(levels[-1])
         except NoSpaceError as error:
@@ -96,8 +96,10 @@ class _Run:
                     elf_excluded = sum(piece.left_out for piece in cut if piece.final or piece.left_out >= RUN_LEFT_OUT)
                 else:
                     zero = self._copy(level, keep, sink, progress)
-        except BaseException:
+        except BaseException as error:
             sink.abandon()
+            if not isinstance(error, NoSpaceError):
+                self.messages.error(f"{self.dumpfile} is not complete, and is marked so.")
             raise
         sink.close()
         self.messages.progress("")

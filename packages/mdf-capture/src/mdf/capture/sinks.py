@@ -40,8 +40,10 @@ class Sink(Protocol):
         ...
 
 
-def check_output(path: Path, force: bool) -> None:
-    """Raises OutputError if a dump cannot go to `path`: before anything is read, and without touching it."""
+def check_output(path: Path, vmcore: Path, force: bool) -> None:
+    """Raises OutputError if a dump of `vmcore` cannot go to `path`; nothing is read or touched."""
+    if path.exists() and vmcore.exists() and path.samefile(vmcore):
+        raise OutputError(f"Can't open the dump file ({path}). It is the VMCORE itself.")
     if os.path.lexists(path):
         if not force:
             raise _cannot_open(path, errno.EEXIST)
@@ -49,6 +51,12 @@ def check_output(path: Path, force: bool) -> None:
             raise _cannot_open(path, errno.EACCES)
     elif not path.parent.is_dir():
         raise _cannot_open(path, errno.ENOENT)
+
+
+def remove_output(path: Path) -> None:
+    """Removes a dump that did not fit, to try again; a device stays."""
+    if path.is_file():
+        path.unlink()
 
 
 def _cannot_open(path: Path, number: int) -> OutputError:

@@ -17,9 +17,8 @@ from mdf.core.bitmap import Bitmap
 from mdf.core.dumps import Dump, ElfDump
 from mdf.core.errors import MissingInfoError, UnsupportedError, UsageError
 from mdf.core.formats.diskdump import layout_for
-from mdf.core.kernel import Kernel, mem_map
+from mdf.core.kernel import mem_map, open_kernel
 from mdf.core.messages import Messages
-from mdf.core.release import NEWEST_KNOWN, OLDEST_KNOWN
 
 _TRY_HELP = "Commandline parameter is invalid.\nTry `makedumpfile --help' for more information."
 
@@ -109,11 +108,8 @@ def _check(dump: Dump, options: Options) -> None:
 
 
 def _known_kernel(dump: Dump, messages: Messages, architectures: Mapping[str, Architecture]) -> KnownKernel | None:
-    if dump.info is None:
+    kernel = open_kernel(dump, messages, architectures)
+    if kernel is None:
         return None
-    kernel = Kernel(dump, dump.info, architectures)
-    if not OLDEST_KNOWN <= kernel.release <= NEWEST_KNOWN:
-        messages.common("The kernel version is not supported.")
-        messages.common("The makedumpfile operation may be incomplete.")
-    layout = page_layout(dump.info, kernel.release, dump.byteorder, dump.bits // 8)
+    layout = page_layout(kernel.info, kernel.release, dump.byteorder, dump.bits // 8)
     return KnownKernel(kernel, mem_map(kernel, dump.max_mapnr), layout)

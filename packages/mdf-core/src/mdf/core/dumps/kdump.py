@@ -11,7 +11,7 @@ from mdf.core.dumps.codecs import PageDecoder
 from mdf.core.dumps.dump import Dump, NoteSegment, check_memory_top, cut_in_pages
 from mdf.core.dumps.source import Source
 from mdf.core.errors import AddressError, FormatError, UnsupportedError
-from mdf.core.formats import diskdump
+from mdf.core.formats import diskdump, elf
 from mdf.core.formats.diskdump import DESCRIPTOR_SIZE, Flag, Layout, MainHeader, SubHeader
 from mdf.core.formats.vmcoreinfo import Vmcoreinfo
 
@@ -41,6 +41,8 @@ class KdumpFile(Dump):
         self.eraseinfo = self._text("erase information", self.sub.offset_eraseinfo, self.sub.size_eraseinfo)
         text = self._text("vmcoreinfo", self.sub.offset_vmcoreinfo, self.sub.size_vmcoreinfo)
         self.info = Vmcoreinfo.parse(text) if text else None
+        if text and not self.notes.data:  # Version 3 has the text, but no notes.
+            self.notes = NoteSegment.parse(elf.pack_note("VMCOREINFO", 0, text, self.byteorder), self.byteorder)
         self.xen = self.notes.xen
         self.page_size = main.block_size
         self.max_mapnr = self.sub.max_mapnr_64 if main.version >= 6 else main.max_mapnr

@@ -178,6 +178,13 @@ class Note:
     desc: bytes
 
 
+def pack_note(name: str, type_: int, desc: bytes, byteorder: ByteOrder) -> bytes:
+    """A note as it is in a note segment."""
+    raw = name.encode("ascii") + b"\x00"
+    header = struct.pack(prefix(byteorder) + "III", len(raw), len(desc), type_)
+    return header + raw + bytes(-len(raw) % 4) + desc + bytes(-len(desc) % 4)
+
+
 def notes(segment: bytes, byteorder: ByteOrder) -> Iterator[Note]:
     """The notes of a note segment; padding notes without a name are left out.
 

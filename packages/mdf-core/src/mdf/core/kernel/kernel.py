@@ -11,7 +11,8 @@ from mdf.core.dumps import Dump
 from mdf.core.errors import AddressError, FormatError, MissingInfoError
 from mdf.core.formats.diskdump import UTSNAME_SIZE
 from mdf.core.formats.vmcoreinfo import Vmcoreinfo
-from mdf.core.release import Release
+from mdf.core.messages import Messages
+from mdf.core.release import NEWEST_KNOWN, OLDEST_KNOWN, Release
 
 _UTSNAME_FIELD = 65
 
@@ -90,3 +91,22 @@ class Kernel:
                 f"What should be the kernel's release in memory is {text[:64]!r}.",
                 hint="Is the kernel information that of the crashed kernel?",
             ) from error
+
+
+def open_kernel(
+    dump: Dump, messages: Messages, architectures: Mapping[str, Architecture] = ARCHITECTURES
+) -> Kernel | None:
+    """The kernel of a dump by what the dump itself says of it; None for a dump without VMCOREINFO.
+
+    At the debug level the VMCOREINFO is printed, two blanks before each line: SUSE's scripts read two of them there.
+    A kernel that is newer or older than those known gets a warning. Raises what `Kernel` raises.
+    """
+    if dump.info is None:
+        return None
+    for key, value in dump.info.values.items():
+        messages.debug(f"  {key}={value}")
+    kernel = Kernel(dump, dump.info, architectures)
+    if not OLDEST_KNOWN <= kernel.release <= NEWEST_KNOWN:
+        messages.common("The kernel version is not supported.")
+        messages.common("The makedumpfile operation may be incomplete.")
+    return kernel
