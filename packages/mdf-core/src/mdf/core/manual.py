@@ -86,7 +86,10 @@ ENVIRONMENT = Section(
     "environment",
     """\
 TMPDIR is the directory for the bitmap file, which is made when the bitmap is too large for memory, and has no name
-as soon as it is open. The default is /tmp; --work-dir overrides it.""",
+as soon as it is open. The default is /tmp; --work-dir overrides it.
+
+MDF_DEFLATE chooses what -c compresses with: libdeflate, zlib-ng or zlib, in this order by default, as far as they
+are installed. All give what zlib reads, at most 2 % larger than zlib does; zlib gives the original's bytes.""",
 )
 
 FILES = Section(

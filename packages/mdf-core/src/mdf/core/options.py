@@ -195,10 +195,21 @@ GROUPS = (
             ),
             Option("work_dir", ("--work-dir",), "DIR", Mode.ALL, "Put the bitmap file into DIR instead of TMPDIR."),
             Option(
-                "cyclic_buffer", ("--cyclic-buffer",), "KIB", Mode.FILTER, "Use KIB kibibytes of memory for bitmaps."
+                "cyclic_buffer",
+                ("--cyclic-buffer",),
+                "KIB",
+                Mode.FILTER,
+                "Filter as with a bitmap buffer of KIB kibibytes. Memory does not depend on it: bitmaps of more than 4 MiB "
+                "are in a file.",
             ),
-            Option("block_order", ("-b",), "ORDER", Mode.DUMP, "Write in blocks of 2^ORDER pages. The default is 4."),
-            Option("non_mmap", ("--non-mmap",), "", Mode.READ, "Read VMCORE with read() instead of mapping it."),
+            Option(
+                "block_order",
+                ("-b",),
+                "ORDER",
+                Mode.DUMP,
+                "Accepted for compatibility: pages are written in batches of up to 1 MiB.",
+            ),
+            Option("non_mmap", ("--non-mmap",), "", Mode.READ, "Accepted for compatibility: VMCORE is never mapped."),
         ),
     ),
     Group(
