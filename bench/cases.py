@@ -61,10 +61,14 @@ class Result:
 
 
 def time_case(case: Case, ours: Program, reference: Program, source: Path | None, target: Path, pairs: int) -> Result:
-    """Time the case, after one run of each that fills the caches and isn't counted."""
+    """Time the case, after one run of each that fills the caches and isn't counted; each goes first in every other pair."""
 
-    def pair() -> Pair:
-        return Pair(ours.dump(case.options, source, target), reference.dump(case.options, source, target))
+    def pair(number: int) -> Pair:
+        runs = {
+            program: program.dump(case.options, source, target)
+            for program in ((ours, reference) if number % 2 else (reference, ours))
+        }
+        return Pair(runs[ours], runs[reference])
 
-    pair()
-    return Result(case.name, tuple(pair() for _ in range(pairs)))
+    pair(0)
+    return Result(case.name, tuple(pair(number) for number in range(1, pairs + 1)))

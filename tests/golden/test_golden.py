@@ -4,7 +4,10 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import struct
+import subprocess
+import sys
 import zlib
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -133,3 +136,14 @@ def test_any_number_of_threads_gives_the_same_dump(threads: int, tmp_path: Path)
     capture(Options(vmcore(item), one, dump_levels=(31,), compression="zlib"))
     capture(Options(vmcore(item), many, dump_levels=(31,), compression="zlib", num_threads=threads))
     assert sha256(one) == sha256(many)
+
+
+@pytest.mark.parametrize("item", ITEMS)
+def test_flattened_stream_is_the_references_record_by_record(item: str, tmp_path: Path) -> None:
+    stream = tmp_path / "stream"
+    with stream.open("wb") as file:
+        command = [sys.executable, "-m", "makedumpfile", "-F", "-d", "31", str(vmcore(item))]
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+        subprocess.run(command, stdout=file, check=True, env=environment)
+    answer = expected(item)["flattened_d31"]
+    assert (stream.stat().st_size, sha256(stream)) == (answer["size"], answer["sha256"])

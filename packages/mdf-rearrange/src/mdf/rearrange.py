@@ -19,8 +19,8 @@ import stat
 import struct
 import sys
 import tempfile
-from contextlib import contextmanager
-from typing import Callable, Iterator, List, NoReturn, Optional, TextIO, Tuple
+from contextlib import contextmanager, suppress
+from typing import Callable, Iterator, List, NoReturn, Optional, Sequence, TextIO, Tuple
 
 __version__ = "0.1.0"
 
@@ -56,8 +56,8 @@ class RearrangeError(Exception):
 class Stream:
     """A flattened stream that is read from a file descriptor; refuses what does not begin as one.
 
-    `buffer` holds the data that `pieces` names, `records` and `size` count what came so far: whole records, and bytes of
-    the dump file.
+    `buffer` holds the data that `pieces` names. `records` and `size` count what came so far: whole records, and bytes
+    of the dump file.
     """
 
     def __init__(self, source: int) -> None:
@@ -76,7 +76,7 @@ class Stream:
         return self._received - (self._stop - self._start)
 
     def pieces(self) -> Iterator[Tuple[int, int, int]]:
-        """Yields (offset, start, stop): `buffer[start:stop]` belongs at `offset` of the dump file; ends at the end marker."""
+        """Yields (offset, start, stop): `buffer[start:stop]` belongs at `offset` of the dump file."""
         while True:
             offset, size = self._record()
             if (offset, size) == END:
@@ -209,7 +209,7 @@ class Head:
             return f"an ELF file, {bits}, {order}"
         if data.startswith(b"KDUMP   "):
             version = min(struct.unpack_from("<I", data, 8)[0], struct.unpack_from(">I", data, 8)[0])
-            release, machine = (_text(data[start : start + 65]) for start in (142, 272))
+            release, machine = (_text(bytes(data[start : start + 65])) for start in (142, 272))
             return f"a kdump-compressed dump, version {version}, of {release} {machine}"
         return "unknown data"
 
@@ -231,19 +231,22 @@ def rearrange(source: int, dumpfile: str, force: bool = False, keep_partial: boo
     of an incomplete stream is kept as well, but under the name that `partial_name` gives.
     """
     _check_source(source)
-    for name in [dumpfile, partial_name(dumpfile)] if keep_partial else [dumpfile]:
-        _check_target(name, force)
-    stream = Stream(source)
+    _check_target(dumpfile, force)
     dumpfile = os.path.realpath(dumpfile)
+    partial = partial_name(dumpfile)
+    if keep_partial:
+        _check_target(partial, force)
+    stream = Stream(source)
     file, temporary = tempfile.mkstemp(prefix=".mdf-rearrange-", dir=os.path.dirname(dumpfile))
     try:
         try:
             receive(stream, SparseFile(file, stream.buffer).write)
-        except BaseException:
-            if keep_partial and stream.size:
-                _finish(file, stream.size)
-                _publish(temporary, partial_name(dumpfile), force)
-            raise
+        except (RearrangeError, OSError, KeyboardInterrupt) as error:
+            if not (keep_partial and stream.size):
+                raise
+            _finish(file, stream.size)
+            _publish(temporary, partial, force)
+            raise RearrangeError(_line(error, dumpfile), f"{stream.size} bytes of it are kept in {partial}.") from error
         _finish(file, stream.size)
         _publish(temporary, dumpfile, force)
     finally:
@@ -259,11 +262,13 @@ def partial_name(dumpfile: str) -> str:
 
 
 def _check_source(source: int) -> None:
-    if stat.S_ISFIFO(os.fstat(source).st_mode):
-        try:
+    try:
+        mode = os.fstat(source).st_mode
+    except OSError as error:
+        raise RearrangeError(f"Can't read standard input: {error.strerror}.") from error
+    if stat.S_ISFIFO(mode):
+        with suppress(OSError):  # Over the user's limit: only slower.
             fcntl.fcntl(source, F_SETPIPE_SZ, BUFFER_SIZE)
-        except OSError:
-            pass  # Over the user's limit; only slower.
     elif os.isatty(source):
         raise RearrangeError("Standard input is a terminal.", "Send it the stream: mdf-rearrange DUMPFILE < STREAM")
 
@@ -357,25 +362,87 @@ def _parse(argv: List[str]) -> argparse.Namespace:
         if options.check and options.info:
             raise RearrangeError("--check cannot be used with --info.")
         if (options.check or options.info) and (options.dumpfile or options.keep_partial):
-            raise RearrangeError("--check and --info write nothing: DUMPFILE and --keep-partial cannot be used with them.")
+            raise RearrangeError(
+                "--check and --info write nothing: DUMPFILE and --keep-partial cannot be used with them."
+            )
         if not (options.check or options.info or options.dumpfile):
             raise RearrangeError("DUMPFILE is missing.", "Try mdf-rearrange --help.")
     return options
 
 
-def _run(options: argparse.Namespace, say: Callable[[str], None]) -> None:
-    source = 0
-    if options.check or options.info:
-        _check_source(source)
-        stream = Stream(source)
-        head = Head(stream.buffer)
-        try:
-            receive(stream, head.write)
-        finally:
-            if options.info:
-                say(f"The stream holds {head.describe()}.")
+def _verify(source: int, info: bool, say: Callable[[str], None]) -> None:
+    _check_source(source)
+    stream = Stream(source)
+    head = Head(stream.buffer)
+    try:
+        receive(stream, head.write)
+    finally:
+        if info:
+            say(f"The stream holds {head.describe()}.")
             say(f"Records: {stream.records}. Bytes of the stream: {stream.position}, of the dump file: {stream.size}.")
-        say("The stream is complete.")
+    say("The stream is complete.")
+
+
+def _run(options: argparse.Namespace, say: Callable[[str], None]) -> None:
+    if options.check or options.info:
+        _verify(0, options.info, say)
     else:
-        rearrange(source, options.dumpfile, options.force, options.keep_partial)
+        rearrange(0, options.dumpfile, options.force, options.keep_partial)
         say(f"\nThe dumpfile is saved to {options.dumpfile}.")
+
+
+def _line(error: BaseException, dumpfile: Optional[str]) -> str:
+    """What went wrong; errors of the operating system are those of the output, the others have their own line."""
+    if isinstance(error, OSError):
+        return f"Can't write {dumpfile}: {error.strerror}."
+    return "Interrupted." if isinstance(error, KeyboardInterrupt) else str(error)
+
+
+def _print(stream: Optional[TextIO], text: str) -> None:
+    with suppress(OSError, ValueError):  # A console that went away must not cost the dump.
+        print(text.encode("utf-8", "backslashreplace").decode("utf-8"), file=stream, flush=True)
+
+
+@contextmanager
+def _signals_interrupt() -> Iterator[None]:
+    """Lets the signals that end the process do so in the way of Ctrl-C, which leaves no file behind."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
+    handled = [number for number, handler in before.items() if handler is signal.SIG_DFL]
+    for number in handled:
+        signal.signal(number, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        for number in handled:
+            signal.signal(number, signal.SIG_DFL)
+
+
+def main(argv: Optional[Sequence[str]] = None) -> int:
+    """Runs the command; returns its exit status."""
+    level = DEFAULT_LEVEL
+    dumpfile = None
+
+    def say(text: str) -> None:
+        if level & COMMON:
+            _print(sys.stdout, text)
+
+    try:
+        options = _parse(sys.argv[1:] if argv is None else list(argv))
+        level = options.message_level
+        dumpfile = options.dumpfile
+        if options.help or options.version:
+            say(parser().format_help() if options.help else f"mdf-rearrange: version {__version__}")
+        elif not options.check_params:
+            with _signals_interrupt():
+                _run(options, say)
+            say("\nmakedumpfile Completed.")
+    except (RearrangeError, OSError, KeyboardInterrupt) as error:
+        if level & ERROR:
+            _print(sys.stderr, "\n".join(filter(None, (_line(error, dumpfile), getattr(error, "hint", "")))))
+        say("\nmakedumpfile Failed.")
+        return 130 if isinstance(error, KeyboardInterrupt) else 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -22,7 +22,7 @@ def _run(options: Options, messages: Messages) -> None:
 
     for line in capture(options, messages).lines():
         messages.report(line)
-    messages.common(f"\nThe dumpfile is saved to {options.dumpfile}.")
+    messages.common(f"\nThe dumpfile is saved to {options.dumpfile or 'STDOUT'}.")
 
 
 COMMAND = Command(MANUAL, _prepare)

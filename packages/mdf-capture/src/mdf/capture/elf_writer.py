@@ -103,10 +103,10 @@ class ElfWriter:
 
     def write(self, progress: Progress) -> None:
         """Writes everything. When the device is full, the headers of segments that are not whole stay empty."""
-        bits = self._dump.header.bits
-        start = elf.header_size(bits)
-        self._sink.write(0, [self._file_header(elf.EF_INCOMPLETE)])
-        self._sink.write(start, [bytes(self._note.offset - start)])
+        start, stream = elf.header_size(self._dump.header.bits), self._sink.stream
+        self._sink.write(0, [self._file_header(0 if stream else elf.EF_INCOMPLETE)])
+        if not stream:
+            self._sink.write(start, [bytes(self._note.offset - start)])
         self._sink.write(self._note.offset, [self._dump.notes.data])
         whole = 0
         try:
@@ -115,12 +115,14 @@ class ElfWriter:
                 whole += 1
                 progress.update(whole, len(self._loads))
         except PartialWriteError:
-            self._sink.correct(start, self._program_headers(whole))
+            if not stream:
+                self._sink.correct(start, self._program_headers(whole))
             raise
         self._sink.write(start, [self._program_headers(whole)])
         if self._extended:
             self._sink.write(self._headers_end, [elf.pack_extended_count(self._count, self._dump.byteorder)])
-        self._sink.correct(0, self._file_header(0))
+        if not stream:
+            self._sink.correct(0, self._file_header(0))
 
     def _copy(self, load: ProgramHeader) -> None:
         done = 0

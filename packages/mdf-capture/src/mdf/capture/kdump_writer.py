@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Writes a kdump-compressed dump.
 
-The header says "incomplete" until the last page is in the file, so that a run that was cut off never leaves what looks
-like a good dump; pages whose data is not there have an empty descriptor.
+In a file, the header says "incomplete" until the last page is there, so that a run that was cut off never leaves what
+looks like a good dump; pages whose data is not there have an empty descriptor. A stream shows the same by its end.
 """
 
 from __future__ import annotations
@@ -13,14 +13,16 @@ from dataclasses import dataclass, replace
 from itertools import accumulate
 
 from mdf.capture.encode import Encoded
+from mdf.capture.page_area import BlockedArea, DirectArea, PageArea
 from mdf.capture.rules import DumpLevel
-from mdf.capture.sinks import PartialWriteError, Sink
+from mdf.capture.sinks import Sink
 from mdf.core.bitmap import Bitmap
 from mdf.core.dumps.codecs import Codec
 from mdf.core.formats import diskdump
 from mdf.core.formats.diskdump import DESCRIPTOR_SIZE, UINT32_MAX, Flag, Layout, MainHeader, SubHeader
 
-_BITMAP_STEP = 1 << 20
+_BITMAP_STEP = 4 << 20
+_BITMAP_BLOCK = 1 << 12
 
 
 @dataclass(frozen=True)
@@ -51,15 +53,18 @@ class KdumpWriter:
         codec: Codec | None,
         *,
         pad_bitmaps: bool,
+        block_order: int,
     ) -> None:
         self._sink = sink
         self._identity = identity
         self._zero = bool(level & DumpLevel.ZERO)
         self._flag = int(codec.flag) if codec else 0
         self._pad_bitmaps = pad_bitmaps
+        self._block_order = block_order
         self._main, self._sub = self._headers(level)
         self.zero_pages = 0
-        self._descriptor_offset = self._data_offset = self._zero_offset = 0
+        self._data_offset = self._zero_offset = 0
+        self._area: PageArea
 
     def _headers(self, level: int) -> tuple[MainHeader, SubHeader]:
         who = self._identity
@@ -94,47 +99,36 @@ class KdumpWriter:
 
     def begin(self, present: Bitmap, keep: Bitmap) -> None:
         """Writes the headers, notes and bitmaps, and the page that all zero pages share."""
-        who, block = self._identity, self._identity.page_size
-        self._sink.write(0, [self._packed_main(Flag.INCOMPLETE)])
+        who, block, sink = self._identity, self._identity.page_size, self._sink
+        sink.write(0, [self._packed_main(Flag(0) if sink.stream else Flag.INCOMPLETE)])
         if who.notes:
-            self._sink.write(block + self._sub_size, [who.notes])
-        self._sink.write(block, [who.layout.pack_sub(self._sub)])
+            sink.write(block + self._sub_size, [who.notes])
+        sink.write(block, [who.layout.pack_sub(self._sub)])
         bitmaps = (1 + self._main.sub_hdr_size) * block
         half = self._main.bitmap_blocks // 2 * block
-        self._descriptor_offset = bitmaps + 2 * half
-        self._data_offset = self._descriptor_offset + DESCRIPTOR_SIZE * keep.count()
-        self._zero_offset = self._data_offset
+        descriptors = bitmaps + 2 * half
+        self._data_offset = self._zero_offset = descriptors + DESCRIPTOR_SIZE * keep.count()
+        self._area = (
+            BlockedArea(sink, descriptors, self._data_offset, block << self._block_order)
+            if sink.stream
+            else DirectArea(sink, descriptors, self._data_offset)
+        )
+        if self._zero:
+            self._area.add(b"", [bytes(block)], [block])
+            self._data_offset += block
         self._write_bitmap(bitmaps, present, half)
         self._write_bitmap(bitmaps + half, keep, half)
-        if self._zero:
-            self._sink.write(self._data_offset, [bytes(block)])
-            self._data_offset += block
 
     def _write_bitmap(self, offset: int, bitmap: Bitmap, half: int) -> None:
-        end = half if self._pad_bitmaps else bitmap.nbytes
-        for at in range(0, end, _BITMAP_STEP):
-            size = min(_BITMAP_STEP, end - at)
+        # In blocks of 4 KiB, or whole: a stream shows the difference.
+        end, step = (half, _BITMAP_BLOCK) if self._pad_bitmaps else (bitmap.nbytes, _BITMAP_STEP)
+        for at in range(0, end, step):
+            size = min(step, end - at)
             self._sink.write(offset + at, [bitmap.read(at, size).ljust(size, b"\x00")])
 
     def add(self, batch: Encoded) -> None:
-        """Writes the descriptors and the data of a batch.
-
-        When the device is full, the descriptors of pages whose data is not whole are emptied before the error goes on.
-        """
-        descriptors = self._descriptors(batch.sizes)
-        try:
-            self._sink.write(self._descriptor_offset, [descriptors])
-        except PartialWriteError as error:
-            self._sink.correct(self._descriptor_offset, bytes(error.written))
-            raise
-        try:
-            if batch.data:
-                self._sink.write(self._data_offset, batch.data)
-        except PartialWriteError as error:
-            kept = _whole_pages(batch.sizes, error.written) * DESCRIPTOR_SIZE
-            self._sink.correct(self._descriptor_offset + kept, bytes(len(descriptors) - kept))
-            raise
-        self._descriptor_offset += len(descriptors)
+        """Writes the pages of a batch."""
+        self._area.add(self._descriptors(batch.sizes), batch.data, batch.sizes)
         self._data_offset += sum(batch.sizes)
         self.zero_pages += batch.sizes.count(0)
 
@@ -162,22 +156,13 @@ class KdumpWriter:
     def finish(self) -> None:
         """Appends the erase information, and takes "incomplete" out of the header."""
         who = self._identity
+        self._area.flush()
         if who.eraseinfo:
             self._sink.write(self._data_offset, [who.eraseinfo])
             sub = replace(self._sub, offset_eraseinfo=self._data_offset, size_eraseinfo=len(who.eraseinfo))
             self._sink.write(who.page_size, [who.layout.pack_sub(sub)])
-        self._sink.correct(0, self._packed_main(Flag(0)))
+        if not self._sink.stream:
+            self._sink.correct(0, self._packed_main(Flag(0)))
 
     def _packed_main(self, extra: Flag) -> bytes:
         return self._identity.layout.pack_main(replace(self._main, status=self._main.status | extra))
-
-
-def _whole_pages(sizes: list[int], written: int) -> int:
-    """How many pages of a batch, from its beginning, have all their data in the first `written` bytes."""
-    whole = 0
-    for size in sizes:
-        written -= size
-        if written < 0:
-            break
-        whole += 1
-    return whole

@@ -113,9 +113,6 @@ _ARGUMENTS: dict[str, Callable[[str], object]] = {
 
 # The fields that nothing acts on yet, and how the user writes them.
 NOT_YET = {
-    "flattened": "Writing the flattened format (-F)",
-    "dry_run": "Making no output (--dry-run)",
-    "size_limit": "Limiting the size of the output (-L)",
     "vmlinux": "Reading debug information (-x)",
     "vmcoreinfo": "Reading a vmcoreinfo file (-i)",
     "exclude_unused_vmemmap": "Leaving out unused vmemmap pages (-e)",

@@ -3,10 +3,10 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
-from pathlib import Path
 
 from mdf.capture.elf_writer import RUN_LEFT_OUT, ElfWriter, exclude_zero_pages, pieces
 from mdf.capture.encode import Encoder, encoded
@@ -16,7 +16,7 @@ from mdf.capture.options import Options
 from mdf.capture.page_filter import exclude_pages, needs_scan
 from mdf.capture.report import Report
 from mdf.capture.rules import DumpLevel, Kind
-from mdf.capture.sinks import FileSink, check_output, remove_output
+from mdf.capture.sinks import FileSink, FlattenedSink, NullSink, Sink, check_output, remove_output
 from mdf.capture.survey import Survey, survey
 from mdf.capture.vtop import show_translation
 from mdf.core.arch import ARCHITECTURES, Architecture
@@ -25,6 +25,9 @@ from mdf.core.dumps import ElfDump, open_dump
 from mdf.core.dumps.codecs import Codec, codec_named
 from mdf.core.errors import NoSpaceError, UsageError
 from mdf.core.messages import Messages, Progress
+
+# A block of 1 GiB at the most, with pages of 4 KiB.
+_BLOCK_ORDER_MAX = 18
 
 
 def capture(
@@ -36,9 +39,10 @@ def capture(
     """
     messages = messages or Messages(0)
     options.require_supported()
-    if options.dumpfile is None:
+    if options.dumpfile is None and not options.flattened:
         raise UsageError("There is no DUMPFILE to write to.")
-    check_output(options.dumpfile, options.vmcore, options.force)
+    if options.dumpfile is not None:
+        check_output(options.dumpfile, options.vmcore, options.force)
     codec = codec_named(options.compression) if options.compression else None
     if codec:
         codec.compressor()  # A missing one shows before anything is written.
@@ -48,7 +52,7 @@ def capture(
         seen = survey(dump, options, messages, architectures)
         if options.vtop is not None and seen.known:
             show_translation(seen.known.kernel, options.vtop, messages)
-        return _Run(options, messages, seen, codec, options.dumpfile).first_level_that_fits()
+        return _Run(options, messages, seen, codec).first_level_that_fits()
 
 
 @dataclass(frozen=True)
@@ -57,7 +61,6 @@ class _Run:
     messages: Messages
     seen: Survey
     codec: Codec | None
-    dumpfile: Path
 
     def first_level_that_fits(self) -> Report:
         """Tries the dump levels in order while the device is full."""
@@ -66,12 +69,26 @@ class _Run:
             try:
                 return self._dump(level)
             except NoSpaceError:
+                dumpfile = self.options.dumpfile
+                if self.options.flattened or dumpfile is None:
+                    raise  # What is sent is sent.
                 self.messages.common(f"\nRetry to create a dumpfile by dump_level({following}).")
-                remove_output(self.dumpfile)
+                if not self.options.dry_run:
+                    remove_output(dumpfile)
         try:
             return self._dump(levels[-1])
         except NoSpaceError as error:
+            if self.options.flattened or self.options.dry_run:
+                raise
             raise NoSpaceError(str(error), hint="This is an incomplete dumpfile, but might analyzable.") from error
+
+    def _sink(self) -> Sink:
+        options = self.options
+        if options.dry_run:
+            return NullSink(str(options.dumpfile), options.size_limit)
+        if options.flattened or options.dumpfile is None:
+            return FlattenedSink(sys.stdout.fileno(), limit=options.size_limit)
+        return FileSink(options.dumpfile, force=options.force, limit=options.size_limit)
 
     def _dump(self, requested: int) -> Report:
         dump = self.seen.dump
@@ -86,7 +103,7 @@ class _Run:
             with self.messages.step("Excluding zero pages") as progress:
                 found = exclude_zero_pages(dump, keep, progress)
             zero = sum(found.count(start, end) for start, end in self.seen.windows(True))
-        sink = FileSink(self.dumpfile, force=self.options.force)
+        sink = self._sink()
         elf_excluded = None
         try:
             with self.messages.step("Copying data", eta=True) as progress:
@@ -98,8 +115,8 @@ class _Run:
                     zero = self._copy(level, keep, sink, progress)
         except BaseException as error:
             sink.abandon()
-            if not isinstance(error, NoSpaceError):
-                self.messages.error(f"{self.dumpfile} is not complete, and is marked so.")
+            if not isinstance(error, NoSpaceError) and not sink.stream:
+                self.messages.error(f"{sink.name} is not complete, and shows it.")
             raise
         sink.close()
         self.messages.progress("")
@@ -122,10 +139,18 @@ class _Run:
                 counters[Kind.FREE] += exclude_free_pages(known.kernel, known.pieces, keep)
         return counters
 
-    def _copy(self, level: int, keep: Bitmap, sink: FileSink, progress: Progress) -> int:
+    def _copy(self, level: int, keep: Bitmap, sink: Sink, progress: Progress) -> int:
         """Writes the kdump-compressed format; returns the number of zero pages."""
         dump, plan, codec = self.seen.dump, self.seen.plan, self.codec
-        writer = KdumpWriter(sink, self.seen.identity(), level, codec, pad_bitmaps=plan.one_pass)
+        order = min(self.options.block_order, _BLOCK_ORDER_MAX)
+        writer = KdumpWriter(
+            sink,
+            self.seen.identity(),
+            level,
+            codec,
+            pad_bitmaps=plan.one_pass,
+            block_order=order,
+        )
         writer.begin(self.seen.present, keep)
 
         def encoder() -> Encoder:

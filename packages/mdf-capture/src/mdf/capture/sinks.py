@@ -5,12 +5,13 @@ from __future__ import annotations
 
 import errno
 import os
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Protocol
 
 from mdf.core.errors import NoSpaceError, OutputError, OutputExistsError
+from mdf.core.formats import flattened
 
 Buffer = bytes | bytearray | memoryview
 
@@ -19,25 +20,136 @@ _BUFFERS_MAX = 1024  # IOV_MAX
 
 
 class PartialWriteError(NoSpaceError):
-    """The device is full; the first `written` bytes of the write are there."""
+    """The device is full, or the size limit is reached; the first `written` bytes of the write are there."""
 
     def __init__(self, message: str, written: int) -> None:
         super().__init__(message)
         self.written = written
 
 
-class Sink(Protocol):
-    """Takes the dump. `written` counts the bytes of logical writes; corrections do not count."""
+class Sink(ABC):
+    """Takes the dump, up to `limit` bytes if there is one.
 
-    written: int
+    `written` counts the bytes of logical writes; corrections do not count. A `stream` shows each logical write to its
+    reader, and nothing in it can be corrected: it shows by its end that it is whole.
+    """
+
+    stream = False
+
+    def __init__(self, name: str, limit: int | None = None) -> None:
+        self.name = name
+        self.written = 0
+        self._limit = limit
 
     def write(self, offset: int, buffers: Sequence[Buffer]) -> None:
         """Writes the buffers, one behind the other, from `offset`. Raises PartialWriteError, OutputError."""
-        ...
+        size = sum(map(len, buffers))
+        room = size if self._limit is None else max(self._limit - offset, 0)
+        if size > room:
+            self._put(offset, [memoryview(b"".join(buffers))[:room]])
+            raise PartialWriteError(f"The size limit of {self._limit} bytes is reached.", room)
+        self._put(offset, buffers)
+        self.written += size
+
+    @abstractmethod
+    def _put(self, offset: int, buffers: Sequence[Buffer]) -> None: ...
+
+    def correct(self, offset: int, data: bytes) -> None:  # noqa: B027 (a sink may keep nothing)
+        """Replaces bytes written before."""
+
+    def close(self) -> None:  # noqa: B027
+        """Ends a whole dump. Raises OutputError if the device could not take what was written."""
+
+    def abandon(self) -> None:  # noqa: B027
+        """Ends a dump that could not be finished."""
+
+
+class NullSink(Sink):
+    """Takes everything and keeps nothing."""
+
+    def _put(self, offset: int, buffers: Sequence[Buffer]) -> None:
+        pass
+
+
+class FileSink(Sink):
+    """A seekable file, readable by its owner only, that is created, or with `force` emptied."""
+
+    def __init__(self, path: Path, *, force: bool = False, limit: int | None = None) -> None:
+        super().__init__(str(path), limit)
+        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | (os.O_TRUNC if force else os.O_EXCL)
+        try:
+            self._fd = os.open(path, flags, 0o600)
+        except OSError as error:
+            raise _cannot_open(path, error.errno or 0) from error
+
+    def _put(self, offset: int, buffers: Sequence[Buffer]) -> None:
+        size = sum(map(len, buffers))
+        done = self._pwritev(buffers[:_BUFFERS_MAX], offset, 0)
+        if done < size:
+            # A short write comes before a full device says so; and one call takes so many buffers only.
+            rest = memoryview(b"".join(buffers))
+            while done < size:
+                done += self._pwritev([rest[done:]], offset + done, done)
+
+    def _pwritev(self, buffers: Sequence[Buffer], offset: int, done: int) -> int:
+        try:
+            return os.pwritev(self._fd, buffers, offset)
+        except OSError as error:
+            raise _write_error(self.name, error, done) from error
 
     def correct(self, offset: int, data: bytes) -> None:
-        """Replaces bytes written before."""
-        ...
+        self._pwritev([data], offset, 0)
+
+    def close(self) -> None:
+        if self._fd < 0:
+            return
+        descriptor, self._fd = self._fd, -1
+        try:
+            os.close(descriptor)
+        except OSError as error:
+            raise OutputError(f"Can't close the dump file({self.name}). {error.strerror}") from error
+
+    def abandon(self) -> None:
+        with suppress(OutputError):  # The first error is the one of interest.
+            self.close()
+
+
+class FlattenedSink(Sink):
+    """A flattened stream on the file descriptor `fd`, which need not be seekable. `limit` is that of the stream."""
+
+    stream = True
+
+    def __init__(self, fd: int, *, limit: int | None = None) -> None:
+        super().__init__("STDOUT", None)
+        self._fd = fd
+        self._left = limit
+        self._send([flattened.pack_header()])
+
+    def _put(self, offset: int, buffers: Sequence[Buffer]) -> None:
+        self._send([flattened.pack_record(offset, sum(map(len, buffers))), *buffers])
+
+    def write(self, offset: int, buffers: Sequence[Buffer]) -> None:
+        super().write(offset, buffers)
+        self.written += flattened.RECORD_SIZE
+
+    def _send(self, buffers: Sequence[Buffer]) -> None:
+        data = memoryview(b"".join(buffers))
+        room = len(data) if self._left is None else min(self._left, len(data))
+        done = 0
+        while done < room:
+            try:
+                done += os.write(self._fd, data[done:room])
+            except BrokenPipeError:
+                raise
+            except OSError as error:
+                raise _write_error(self.name, error, done) from error
+        if self._left is not None:
+            self._left -= room
+        if room < len(data):
+            raise PartialWriteError("The size limit of the stream is reached.", 0)
+
+    def close(self) -> None:
+        self._send([flattened.pack_record(flattened.END, flattened.END)])
 
 
 def check_output(path: Path, vmcore: Path, force: bool) -> None:
@@ -66,51 +178,6 @@ def _cannot_open(path: Path, number: int) -> OutputError:
     return OutputError(message)
 
 
-class FileSink:
-    """A seekable file, readable by its owner only, that is created, or with `force` emptied."""
-
-    def __init__(self, path: Path, *, force: bool = False) -> None:
-        self.path = path
-        self.written = 0
-        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | (os.O_TRUNC if force else os.O_EXCL)
-        try:
-            self._fd = os.open(path, flags, 0o600)
-        except OSError as error:
-            raise _cannot_open(path, error.errno or 0) from error
-
-    def write(self, offset: int, buffers: Sequence[Buffer]) -> None:
-        size = sum(map(len, buffers))
-        done = self._pwritev(buffers[:_BUFFERS_MAX], offset, 0)
-        if done < size:
-            # A short write comes before a full device says so; and one call takes so many buffers only.
-            rest = memoryview(b"".join(buffers))
-            while done < size:
-                done += self._pwritev([rest[done:]], offset + done, done)
-        self.written += size
-
-    def _pwritev(self, buffers: Sequence[Buffer], offset: int, done: int) -> int:
-        try:
-            return os.pwritev(self._fd, buffers, offset)
-        except OSError as error:
-            message = f"Can't write the dump file({self.path}). {error.strerror}"
-            if error.errno in _NO_SPACE:
-                raise PartialWriteError(message, done) from error
-            raise OutputError(message) from error
-
-    def correct(self, offset: int, data: bytes) -> None:
-        self._pwritev([data], offset, 0)
-
-    def close(self) -> None:
-        """Closes the file. Raises OutputError if the device could not take what was written."""
-        if self._fd < 0:
-            return
-        descriptor, self._fd = self._fd, -1
-        try:
-            os.close(descriptor)
-        except OSError as error:
-            raise OutputError(f"Can't close the dump file({self.path}). {error.strerror}") from error
-
-    def abandon(self) -> None:
-        """Closes a file that could not be finished; the errors of that are of no interest any more."""
-        with suppress(OutputError):
-            self.close()
+def _write_error(name: str, error: OSError, done: int) -> OutputError:
+    message = f"Can't write the dump file({name}). {error.strerror}"
+    return PartialWriteError(message, done) if error.errno in _NO_SPACE else OutputError(message)

@@ -199,8 +199,8 @@ GROUPS = (
                 ("--cyclic-buffer",),
                 "KIB",
                 Mode.FILTER,
-                "Filter as with a bitmap buffer of KIB kibibytes. Memory does not depend on it: bitmaps of more than 4 MiB "
-                "are in a file.",
+                "Filter as with a bitmap buffer of KIB kibibytes. Memory does not depend on it: bitmaps of more than "
+                "4 MiB are in a file.",
             ),
             Option(
                 "block_order",

@@ -1,36 +1,54 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The command mdf-dmesg."""
+"""The command `mdf-dmesg`, and `makedumpfile --dump-dmesg`."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NoReturn
+import sys
+from collections.abc import Callable, Sequence
+from functools import partial
 
 from mdf.core.command import Command
-from mdf.core.commandline import ParsedArguments
-from mdf.core.errors import UnsupportedError
-from mdf.core.manual import Manual
-from mdf.core.options import Mode
-from mdf.core.rules import check, expect_mode
+from mdf.core.commandline import ParsedArguments, parse
+from mdf.core.errors import FormatError, UsageError
+from mdf.core.messages import Messages
+from mdf.dmesg.manual import MANUAL
+from mdf.dmesg.options import Options
 
-
-def _prepare(parsed: ParsedArguments) -> NoReturn:
-    check(parsed)
-    expect_mode(parsed, Mode.DMESG, "mdf-dmesg")
-    raise UnsupportedError("mdf-dmesg cannot take the log out of a vmcore yet.")
-
-
-MANUAL = Manual(
-    name="mdf-dmesg",
-    short="take the kernel's log out of a vmcore",
-    description="Writes the log of a crashed kernel to a text file.",
-    usage=("[OPTION...] VMCORE LOGFILE",),
-    modes=Mode.DMESG,
-)
-
-COMMAND = Command(MANUAL, _prepare, implied="dump_dmesg")
+_IMPLIED = "dump_dmesg"
+_JSON = "--json"  # Of this command alone: makedumpfile has no such option.
+_PRINTING = ("-F", "--message-level", "4")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit status."""
-    return COMMAND.main(argv)
+    given = sys.argv[1:] if argv is None else argv
+    arguments = [argument for argument in given if argument != _JSON]
+    command = Command(MANUAL, partial(_prepare, json=_JSON in given), implied=_IMPLIED)
+    return command.main([*_PRINTING, *arguments] if _prints(arguments) else arguments)
+
+
+def _prints(arguments: Sequence[str]) -> bool:
+    """Whether there is a VMCORE and nothing that says where its log goes: then it is printed."""
+    try:
+        parsed = parse(arguments, _IMPLIED)
+    except UsageError:
+        return False
+    return len(parsed.operands) == 1 and not parsed.has("flattened") and not parsed.has("disk_set")
+
+
+def _prepare(parsed: ParsedArguments, *, json: bool) -> Callable[[Messages], None]:
+    options = Options.from_parsed(parsed, json=json)
+    return lambda messages: _run(options, messages)
+
+
+def _run(options: Options, messages: Messages) -> None:
+    from mdf.dmesg.run import save_log
+
+    report = save_log(options, messages)
+    if report.damage.count:
+        for line in report.damage.lines:
+            messages.error(line)
+        raise FormatError(
+            f"The kernel's log is damaged: {report.damage.count} findings.", hint=f"{report.name} has what is sound."
+        )
+    messages.common(f"\nThe dmesg log is saved to {report.name}.")

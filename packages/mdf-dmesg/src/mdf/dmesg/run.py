@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""From a vmcore to the text of its log: open, find the log, write its records, say what was not sound."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from mdf.core.arch import ARCHITECTURES, Architecture
+from mdf.core.dumps import Dump, open_dump
+from mdf.core.errors import MissingInfoError, UnsupportedError
+from mdf.core.kernel import Kernel, open_kernel
+from mdf.core.messages import Messages
+from mdf.dmesg.log import read_log
+from mdf.dmesg.options import Options
+from mdf.dmesg.output import Output, check_output
+from mdf.dmesg.record import Damage
+from mdf.dmesg.text import TextFormat, as_json
+
+
+@dataclass(frozen=True)
+class LogReport:
+    """What was written: `records` in number and `written` bytes of them, to what messages call `name`."""
+
+    name: str
+    records: int
+    written: int
+    damage: Damage
+
+
+def save_log(
+    options: Options, messages: Messages | None = None, architectures: Mapping[str, Architecture] = ARCHITECTURES
+) -> LogReport:
+    """Writes the log that `options` ask for. Raises MdfError.
+
+    Of a damaged log everything sound is written, and the report says what is not. An output that could not be finished
+    keeps what was written.
+    """
+    messages = messages or Messages(0)
+    options.require_supported()
+    if options.logfile is not None:
+        check_output(options.logfile, options.vmcore, options.force)
+    with open_dump(options.vmcore) as dump:
+        log = read_log(_kernel(dump, messages, architectures), partial=options.partial)
+        if options.partial and not log.is_partial:
+            messages.common("The kernel does not say when its log was last cleared: all of it is taken.")
+        as_line = as_json if options.json else TextFormat(dump.machine)
+        output = Output(options.logfile, force=options.force, limit=options.size_limit)
+        records = 0
+        try:
+            with output:
+                for records, record in enumerate(log, 1):
+                    output.write(as_line(record))
+        except BaseException:
+            messages.error(f"{output.name} is not complete.")
+            raise
+    return LogReport(output.name, records, output.written, log.damage)
+
+
+def _kernel(dump: Dump, messages: Messages, architectures: Mapping[str, Architecture]) -> Kernel:
+    path = dump.source.path
+    if dump.incomplete:
+        messages.common(f"{path} is an incomplete dump: pages are missing in it.")
+    if dump.xen:
+        raise UnsupportedError(f"{path} is a dump of a Xen hypervisor: taking a log out of it is not there yet.")
+    kernel = open_kernel(dump, messages, architectures)
+    if kernel is None:
+        raise MissingInfoError(f"{path} doesn't contain vmcoreinfo.", hint="Specify '-x' option or '-i' option.")
+    return kernel
