@@ -61,14 +61,12 @@ class Result:
 
 
 def time_case(case: Case, ours: Program, reference: Program, source: Path | None, target: Path, pairs: int) -> Result:
-    """Time the case, after one run of each that fills the caches and isn't counted; each goes first in every other pair."""
+    """Time the case. Each goes first in every other pair; a pair before them fills the caches and isn't counted."""
 
-    def pair(number: int) -> Pair:
-        runs = {
-            program: program.dump(case.options, source, target)
-            for program in ((ours, reference) if number % 2 else (reference, ours))
-        }
-        return Pair(runs[ours], runs[reference])
+    def pair(is_ours_first: bool) -> Pair:
+        order = (ours, reference) if is_ours_first else (reference, ours)
+        first, second = (program.dump(case.options, source, target) for program in order)
+        return Pair(first, second) if is_ours_first else Pair(second, first)
 
-    pair(0)
-    return Result(case.name, tuple(pair(number) for number in range(1, pairs + 1)))
+    pair(is_ours_first=True)
+    return Result(case.name, tuple(pair(is_ours_first=number % 2 == 1) for number in range(pairs)))

@@ -19,7 +19,7 @@ LAYOUTS = [
     pytest.param("64", {"arch": "linear"}, id="64-bit little-endian"),
     pytest.param("64", {"arch": "linear", "byteorder": "big"}, id="64-bit big-endian"),
     pytest.param("packed", {"arch": "linear", "bits": 32}, id="i386"),
-    pytest.param("padded", {"arch": "linear", "bits": 32, "machine": 40}, id="32-bit little-endian"),
+    pytest.param("padded", {"arch": "linear", "bits": 32, "machine": 20}, id="32-bit little-endian"),
     pytest.param("padded", {"arch": "linear", "bits": 32, "byteorder": "big"}, id="32-bit big-endian"),
 ]
 

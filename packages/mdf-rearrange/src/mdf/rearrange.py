@@ -93,7 +93,7 @@ class Stream:
             self.records += 1
 
     def _check_header(self) -> None:
-        self._need(HEADER_SIZE)
+        self._need(HEADER.size)
         signature, kind, _ = HEADER.unpack_from(self.buffer)
         if signature != SIGNATURE:
             raise RearrangeError(
@@ -102,6 +102,7 @@ class Stream:
             )
         if kind != TYPE:
             raise RearrangeError(f"The stream has type {kind} at byte 16, not {TYPE}: it cannot be rearranged.")
+        self._need(HEADER_SIZE)
         self._start = HEADER_SIZE
 
     def _record(self) -> Tuple[int, int]:
@@ -246,7 +247,9 @@ def rearrange(source: int, dumpfile: str, force: bool = False, keep_partial: boo
                 raise
             _finish(file, stream.size)
             _publish(temporary, partial, force)
-            raise RearrangeError(_line(error, dumpfile), f"{stream.size} bytes of it are kept in {partial}.") from error
+            raise RearrangeError(
+                _line(error, dumpfile), f"What came is kept in {partial}: {stream.size} bytes."
+            ) from error
         _finish(file, stream.size)
         _publish(temporary, dumpfile, force)
     finally:

@@ -54,7 +54,9 @@ class LocklessRing:
         size = _power(member(_INT, texts, "prb_data_ring.size_bits"), "text bytes")
         self._text = Region(kernel, member(self._long, texts, "prb_data_ring.data"), size, "ring of texts")
 
-        self.is_partial = partial and info.symbol("clear_seq") is not None
+        knows_clearing = info.symbol("clear_seq") is not None and info.offset("printk_info.seq") is not None
+        self.is_partial = partial and knows_clearing
+        self._seq = self._info.field(8, "printk_info.seq") if self.is_partial else None
         self._clear_seq = _clear_seq(kernel) if self.is_partial else 0
 
     def records(self, damage: Damage) -> Iterator[Record]:
@@ -74,14 +76,7 @@ class LocklessRing:
         if span > self._count:
             damage.add(f"Between tail_id {tail:#x} and head_id {head:#x} are more than {self._count} records.")
             span = self._count
-        oldest = head - span + 1
-        if self.is_partial:
-            # Ids began at minus the number of descriptors when sequence numbers began at 0, and count on with them.
-            wanted = span - 1 - (head + self._count - self._clear_seq & self._id_mask)
-            oldest += max(wanted, 0)
-            if self._clear_seq & self._id_mask == head + self._count + 1 & self._id_mask:
-                return
-        for number in range(oldest, head + 1):
+        for number in range(head - span + 1, head + 1):
             yield number & self._id_mask
 
     def _record(self, number: int) -> Record | None:
@@ -89,6 +84,9 @@ class LocklessRing:
         desc = self._descs.read(slot * self._desc.size, self._desc.size)
         word = self._desc.value(desc, self._state)
         if word & self._id_mask != number or word >> self._id_mask.bit_length() not in _TEXT_STATES:
+            return None
+        info = self._infos.read(slot * self._info.size, self._info.size)
+        if self._seq and self._info.value(info, self._seq) < self._clear_seq:
             return None
         size = self._text.size
         begin, end = (self._desc.value(desc, lpos) % size for lpos in (self._begin, self._next))
@@ -101,7 +99,6 @@ class LocklessRing:
         room = end - start - self._long
         if room < 0 or self._text.uint(start, self._long) != number:
             raise FormatError(f"its text at {begin:#x} is another one's")
-        info = self._infos.read(slot * self._info.size, self._info.size)
         return Record(
             self._text.read(start + self._long, min(self._info.value(info, self._text_len), room)),
             self._info.value(info, self._ts_nsec),

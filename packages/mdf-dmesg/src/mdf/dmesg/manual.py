@@ -10,8 +10,8 @@ from mdf.dmesg.options import NOT_YET
 MANUAL = Manual(
     name="mdf-dmesg",
     short="take the kernel's log out of a vmcore",
-    description="Writes the log of a crashed kernel to a text file, or, without LOGFILE, to standard output. The options "
-    "are those of makedumpfile that concern this; -F writes the same text to standard output.",
+    description="Writes the log of a crashed kernel to a text file, or, without LOGFILE, to standard output. The "
+    "options are those of makedumpfile that concern this; -F writes the same text to standard output.",
     usage=("[OPTION...] VMCORE", "[OPTION...] VMCORE LOGFILE", "--json [OPTION...] VMCORE"),
     modes=Mode.DMESG,
     sections=(

@@ -7,7 +7,6 @@ import errno
 import os
 import sys
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 from mdf.core.errors import NoSpaceError, OutputError, OutputExistsError
@@ -17,7 +16,7 @@ _BATCH = 1 << 16
 
 
 def check_output(path: Path, vmcore: Path, force: bool) -> None:
-    """Raises OutputError if the log of `vmcore` cannot go to `path`: before anything is read, and without touching it."""
+    """Raises OutputError if the log of `vmcore` cannot go to `path`, without touching it."""
     if path.exists() and vmcore.exists() and path.samefile(vmcore):
         raise OutputError(f"Can't open the dump file ({path}). It is the VMCORE itself.")
     if os.path.lexists(path) and not force:
@@ -38,19 +37,25 @@ class Output:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, *_: BaseException | TracebackType | None) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         try:
-            if kind is None or issubclass(kind, Exception) and not issubclass(kind, OSError):
+            if kind is None or not issubclass(kind, OSError):
                 self._flush()
         finally:
             if self._is_ours:
-                os.close(self._fd)
+                self._close()
 
     def write(self, line: bytes) -> None:
         """Adds a line. Raises NoSpaceError, OutputError, and BrokenPipeError for a reader that went away."""
         self._batch += line
         if len(self._batch) >= _BATCH:
             self._flush()
+
+    def _close(self) -> None:
+        try:
+            os.close(self._fd)
+        except OSError as error:
+            raise OutputError(f"Can't close the dump file({self.name}). {error.strerror}") from error
 
     def _flush(self) -> None:
         batch = memoryview(bytes(self._batch))

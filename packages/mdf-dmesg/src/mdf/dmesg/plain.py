@@ -16,7 +16,7 @@ _PIECE = 4096
 
 
 class PlainRing:
-    """`log_buf`, whose records are lines; `is_partial` is never true, since this kernel does not keep what that needs."""
+    """`log_buf`, whose records are lines. When it was last cleared is not known."""
 
     is_partial = False
 

@@ -49,8 +49,9 @@ def save_log(
         records = 0
         try:
             with output:
-                for records, record in enumerate(log, 1):
+                for record in log:
                     output.write(as_line(record))
+                    records += 1
         except BaseException:
             messages.error(f"{output.name} is not complete.")
             raise

@@ -40,9 +40,9 @@ class TextFormat:
 
 
 def as_json(record: Record) -> bytes:
-    """The record as a line of JSON: `text`, and where the kernel has them `ts_nsec` and `caller`.
+    r"""The record as a line of JSON: `text`, and where the kernel has them `ts_nsec` and `caller`.
 
-    Bytes of the text that are not UTF-8 become `\\xNN`.
+    Bytes of the text that are not UTF-8 become `\xNN`.
     """
     values = {
         "ts_nsec": record.ts_nsec,

@@ -138,7 +138,7 @@ def check_memory_top(top: int, page_size: int, source: Source, where: str) -> No
     A bit for each page must stay in proportion to the file (64 MiB are always granted), so that a damaged number
     costs neither memory nor time.
     """
-    if top > 1 << 56 or top // page_size // 8 > (64 << 20) + source.size:
+    if top > 1 << 56 or top // page_size // 8 > (64 << 20) + source.file_size:
         raise FormatError(f"{source.path}: impossible size: {where} ends at {top:#x}.")
 
 

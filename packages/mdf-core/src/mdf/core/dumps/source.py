@@ -10,7 +10,10 @@ from mdf.core.errors import FormatError, InputError
 
 
 class Source:
-    """An open input file of `size` bytes. Raises InputError if it cannot be opened."""
+    """An open input file of `size` bytes, for which `file_size` bytes are really there.
+
+    Raises InputError if it cannot be opened.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -19,7 +22,7 @@ class Source:
         except OSError as error:
             raise InputError(f"Can't open the dump memory({path}). {error.strerror}") from error
         try:
-            self.size = os.lseek(self._fd, 0, os.SEEK_END)
+            self.size = self.file_size = os.lseek(self._fd, 0, os.SEEK_END)
         except OSError as error:
             os.close(self._fd)
             raise InputError(
@@ -32,10 +35,6 @@ class Source:
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
-
-    def fileno(self) -> int:
-        """The file descriptor."""
-        return self._fd
 
     def read(self, offset: int, size: int, what: str) -> bytes:
         """Exactly `size` bytes from `offset`. `what` names them when the file ends before: FormatError."""

@@ -24,6 +24,17 @@ def pack_header() -> bytes:
     return _HEADER.pack(SIGNATURE, TYPE, VERSION).ljust(HEADER_SIZE, b"\x00")
 
 
+def parse_type(header: bytes) -> int:
+    """The type of the stream that a header is of."""
+    return int(_HEADER.unpack_from(header)[1])
+
+
+def parse_record(data: bytes) -> tuple[int, int]:
+    """The offset and the size of a record."""
+    offset, size = _RECORD.unpack(data)
+    return offset, size
+
+
 def pack_record(offset: int, size: int) -> bytes:
     """What stands before `size` bytes that belong at `offset`; both are `END` at the end of a stream."""
     return _RECORD.pack(offset, size)

@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A flattened stream, saved to a file as it came, read in place: as if it had been rearranged."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from mdf.core.dumps.source import Source
+from mdf.core.errors import FormatError
+from mdf.core.formats import flattened
+
+_OFFSET_MAX = 1 << 56
+_HINT = "The sender may have died; mdf-rearrange --keep-partial saves what came."
+
+
+class Record(NamedTuple):
+    """Bytes [start, end) of the dump, which are in the stream from `offset` on."""
+
+    start: int
+    end: int
+    offset: int
+
+
+class FlattenedSource(Source):
+    """The dump inside of the stream `raw`; what no record covers reads as zeros.
+
+    Raises FormatError for a stream that is damaged, or has no end.
+    """
+
+    def __init__(self, raw: Source) -> None:
+        self.path = raw.path
+        self.file_size = raw.file_size
+        self._raw = raw
+        self._records = _disjoint(list(_records(raw)))
+        self._starts = [record.start for record in self._records]
+        self.size = max((record.end for record in self._records), default=0)
+
+    def close(self) -> None:
+        self._raw.close()
+
+    def read_into(self, offset: int, buffer: memoryview, what: str) -> None:
+        at, end = offset, offset + len(buffer)
+        if end > self.size:
+            raise self._truncated(offset, len(buffer), what)
+        index = max(bisect_right(self._starts, offset) - 1, 0)
+        while at < end:
+            record = self._records[index]
+            index += 1
+            first, last = max(record.start, at), min(record.end, end)
+            if first >= last:
+                if record.end <= at:
+                    continue
+                first = last = end
+            buffer[at - offset : first - offset] = bytes(first - at)
+            if first < last:
+                self._raw.read_into(record.offset + first - record.start, buffer[first - offset : last - offset], what)
+            at = last
+
+
+def is_flattened(source: Source) -> bool:
+    """Whether the file begins as a flattened stream does."""
+    return source.read_upto(0, 16) == flattened.SIGNATURE.ljust(16, b"\x00")
+
+
+def _records(raw: Source) -> Iterator[Record]:
+    if flattened.parse_type(raw.read(0, flattened.HEADER_SIZE, "the header of the stream")) != flattened.TYPE:
+        raise FormatError(f"{raw.path}: a flattened stream of an unknown type.")
+    at = flattened.HEADER_SIZE
+    while True:
+        if at + flattened.RECORD_SIZE > raw.size:
+            raise FormatError(f"{raw.path} is a flattened stream without its end.", hint=_HINT)
+        start, size = flattened.parse_record(raw.read(at, flattened.RECORD_SIZE, "a record"))
+        if (start, size) == (flattened.END, flattened.END):
+            return
+        at += flattened.RECORD_SIZE
+        if start < 0 or size <= 0 or start + size > _OFFSET_MAX:
+            raise FormatError(f"{raw.path}: impossible record of {size} bytes for {start:#x}, at {at:#x}.")
+        if at + size > raw.size:
+            raise FormatError(f"{raw.path} is a flattened stream without its end.", hint=_HINT)
+        yield Record(start, start + size, at)
+        at += size
+
+
+def _disjoint(records: list[Record]) -> list[Record]:
+    """The records in order of their place in the dump; where they overlap, the later one in the stream wins."""
+    result: list[Record] = []
+    cluster: list[Record] = []
+    end = 0
+    for record in sorted(records):
+        if record.start >= end:
+            result += _resolved(cluster)
+            cluster = []
+        cluster.append(record)
+        end = max(end, record.end)
+    return result + _resolved(cluster)
+
+
+def _resolved(cluster: list[Record]) -> list[Record]:
+    if len(cluster) < 2:
+        return cluster
+    kept: list[Record] = []
+    for record in sorted(cluster, key=lambda record: -record.offset):
+        pieces = [record]
+        for winner in kept:
+            pieces = [piece for old in pieces for piece in _without(old, winner)]
+        kept += pieces
+    return sorted(kept)
+
+
+def _without(record: Record, winner: Record) -> Iterator[Record]:
+    """What of a record another one does not cover."""
+    if record.start < min(record.end, winner.start):
+        yield Record(record.start, min(record.end, winner.start), record.offset)
+    first = max(record.start, winner.end)
+    if first < record.end:
+        yield Record(first, record.end, record.offset + first - record.start)
