@@ -154,7 +154,9 @@ class StructuredLog:
         values = {"log_buf_len": self.size, "log_first_idx": self.first, "log_next_idx": self.next}
         for name, value in (values | {"clear_idx": self.clear}).items():
             put_variable(core, name, value, 4)
-        offsets = {"ts_nsec": 0, "len": 8, "text_len": 10, "dict_len": 12} | ({"caller_id": 16} * self.has_caller)
+        offsets = {"ts_nsec": 0, "len": 8, "text_len": 10, "dict_len": 12}
+        if self.has_caller:
+            offsets["caller_id"] = 16
         return with_lines(
             core,
             *_symbols(core, "log_buf", *values, "clear_idx"),
@@ -264,7 +266,7 @@ class LocklessRing:
         self._put(head, 7 * word, addresses[2], word)
         put_variable(core, "prb", put(core, bytes(head)), word)
         self._put_clear_seq(core)
-        structures = {
+        structures: dict[str, tuple[int, dict[str, int]]] = {
             "printk_ringbuffer": (11 * word, {"desc_ring": 0, "text_data_ring": 6 * word}),
             "prb_desc_ring": (
                 6 * word,
@@ -279,9 +281,8 @@ class LocklessRing:
         if self.latched:
             structures["latched_seq"] = (24, {"val": 8})
         lines = [f"SIZE({name})={size}" for name, (size, _) in structures.items()]
-        lines += [
-            f"OFFSET({name}.{key})={at}" for name, (_, members) in structures.items() for key, at in members.items()
-        ]
+        for name, (_, members) in structures.items():
+            lines += [f"OFFSET({name}.{member})={offset}" for member, offset in members.items()]
         return with_lines(core, *_symbols(core, "prb", "clear_seq"), *lines)
 
     def _put_clear_seq(self, core: Vmcore) -> None:

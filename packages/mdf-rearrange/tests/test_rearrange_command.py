@@ -150,7 +150,7 @@ def test_a_file_size_limit_is_one_line(program: Path, tmp_path: Path) -> None:
     data = HEADER + struct.pack(">qq", 1 << 20, 4) + b"data" + END
     limit = f"import resource, runpy; resource.setrlimit({resource.RLIMIT_FSIZE}, (65536, 65536)); "
     code = limit + f"runpy.run_path({str(program)!r}, run_name='__main__')"
-    command = [sys.executable, "-c", code, tmp_path / "dump"]
+    command = [sys.executable, "-c", code, str(tmp_path / "dump")]
     result = subprocess.run(command, input=data, capture_output=True, check=False)
     assert result.returncode == 1
     assert result.stderr.decode() == f"Can't write {tmp_path}/dump: File too large.\n"
@@ -159,7 +159,7 @@ def test_a_file_size_limit_is_one_line(program: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
 def test_a_signal_leaves_no_file(number: signal.Signals, program: Path, tmp_path: Path) -> None:
-    command = [sys.executable, "-I", "-S", program, tmp_path / "dump"]
+    command = [sys.executable, "-I", "-S", str(program), str(tmp_path / "dump")]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdin
         process.stdin.write(SOUND[:-16] + struct.pack(">qq", 0, 1 << 20) + bytes(1 << 19))
@@ -173,18 +173,25 @@ def test_a_signal_leaves_no_file(number: signal.Signals, program: Path, tmp_path
     assert [path.name for path in tmp_path.iterdir()] == ["alone"]
 
 
-def test_the_memory_does_not_grow_with_the_stream(program: Path, tmp_path: Path) -> None:
-    record = struct.pack(">qq", 0, 32 << 20)
-    watch = "[print(line.split()[1]) for line in open('/proc/self/status') if line.startswith('VmHWM')]"
-    code = f"import sys; sys.path.insert(0, {str(program.parent)!r}); import rearrange; rearrange.main(['-f', {str(tmp_path / 'dump')!r}]); {watch}"
-    data = HEADER + 2 * (record + b"x" * (32 << 20)) + END
-    result = subprocess.run([sys.executable, "-I", "-S", "-c", code], input=data, capture_output=True, check=True)
+@pytest.mark.parametrize("promised", [32 << 20, (1 << 31) - 1])
+def test_the_memory_does_not_grow_with_the_stream_nor_with_what_it_promises(
+    promised: int, program: Path, tmp_path: Path
+) -> None:
+    code = (
+        f"import sys; sys.path.insert(0, {str(program.parent)!r}); import rearrange\n"
+        f"rearrange.main([{str(tmp_path / 'dump')!r}])\n"
+        "[peak] = [line.split()[1] for line in open('/proc/self/status') if line.startswith('VmHWM')]; print(peak)"
+    )
+    record = struct.pack(">qq", 0, promised) + b"x" * (32 << 20)
+    command = [sys.executable, "-I", "-S", "-c", code]
+    result = subprocess.run(command, input=HEADER + 2 * record + END, capture_output=True, check=True)
     assert int(result.stdout.split()[-1]) < 24 << 10
+    assert (tmp_path / "dump").exists() == (promised == 32 << 20)
 
 
 def test_the_manual_page_has_the_options_of_the_parser() -> None:
-    page = PAGE.read_text(encoding="utf-8").replace("\\-", "-")
-    shown = {flag for entry in re.findall(r"^\\fB(-.*?)\\fR", page, re.MULTILINE) for flag in entry.split(", ")}
+    entries = re.findall(r"^\.TP\n(.*)$", PAGE.read_text(encoding="utf-8").replace("\\-", "-"), re.MULTILINE)
+    shown = {flag for entry in entries for flag in re.findall(r"(?<![\w-])--?[a-z-]+", entry.replace("\\fB", ""))}
     flags = {
         flag
         for action in rearrange.parser()._actions

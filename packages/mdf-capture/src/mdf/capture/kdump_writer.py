@@ -27,7 +27,10 @@ _BITMAP_BLOCK = 1 << 12
 
 @dataclass(frozen=True)
 class Identity:
-    """What the headers say about the crashed machine; `notes` and `eraseinfo` are carried over as they are."""
+    """What the headers say about the crashed machine; `notes` and `eraseinfo` are carried over as they are.
+
+    A dump of an `incomplete` dump is incomplete too.
+    """
 
     layout: Layout
     page_size: int
@@ -40,6 +43,7 @@ class Identity:
     vmcoreinfo_offset: int
     vmcoreinfo_size: int
     eraseinfo: bytes = b""
+    incomplete: bool = False
 
 
 class KdumpWriter:
@@ -75,7 +79,7 @@ class KdumpWriter:
             utsname=who.utsname.ljust(diskdump.UTSNAME_SIZE, b"\x00"),
             tv_sec=who.timestamp[0],
             tv_usec=who.timestamp[1],
-            status=self._flag,
+            status=self._flag | (Flag.INCOMPLETE if who.incomplete else 0),
             block_size=block,
             sub_hdr_size=-(-(self._sub_size + len(notes)) // block),
             bitmap_blocks=diskdump.bitmap_blocks(who.max_mapnr, block),

@@ -14,6 +14,7 @@ from mdf.capture.free_lists import exclude_free_pages
 from mdf.capture.kdump_writer import KdumpWriter
 from mdf.capture.options import Options
 from mdf.capture.page_filter import exclude_pages, needs_scan
+from mdf.capture.recode import Recoder
 from mdf.capture.report import Report
 from mdf.capture.rules import DumpLevel, Kind
 from mdf.capture.sinks import FileSink, FlattenedSink, NullSink, Sink, check_output, remove_output
@@ -21,7 +22,7 @@ from mdf.capture.survey import Survey, survey
 from mdf.capture.vtop import show_translation
 from mdf.core.arch import ARCHITECTURES, Architecture
 from mdf.core.bitmap import Bitmap
-from mdf.core.dumps import ElfDump, open_dump
+from mdf.core.dumps import ElfDump, KdumpFile, open_dump
 from mdf.core.dumps.codecs import Codec, codec_named
 from mdf.core.errors import NoSpaceError, UsageError
 from mdf.core.messages import Messages, Progress
@@ -156,7 +157,11 @@ class _Run:
         def encoder() -> Encoder:
             return Encoder(dump.page_size, zero=bool(level & DumpLevel.ZERO), codec=codec)
 
-        for batch in encoded(dump, keep, encoder, self.options.num_threads):
+        if isinstance(dump, KdumpFile) and codec and codec.flag & dump.main.status:
+            stream = Recoder(dump, encoder(), codec, zero=bool(level & DumpLevel.ZERO)).encoded(keep)
+        else:
+            stream = encoded(dump, keep, encoder, self.options.num_threads)
+        for batch in stream:
             writer.add(batch)
             progress.update(batch.pfn, keep.size)
         writer.finish()

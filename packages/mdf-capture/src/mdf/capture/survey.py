@@ -71,6 +71,7 @@ class Survey:
             vmcoreinfo_offset=dump.notes.vmcoreinfo_offset,
             vmcoreinfo_size=len(dump.notes.vmcoreinfo or b""),
             eraseinfo=dump.eraseinfo,
+            incomplete=dump.incomplete,
         )
 
 

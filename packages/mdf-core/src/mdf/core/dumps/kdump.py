@@ -3,24 +3,22 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Iterator
 
-from mdf.core.bitmap import CHUNK, Bitmap, Place
-from mdf.core.dumps.codecs import PageDecoder
+from mdf.core.bitmap import Bitmap, Place
 from mdf.core.dumps.dump import Dump, NoteSegment, check_memory_top, cut_in_pages
+from mdf.core.dumps.page_store import PageStore
 from mdf.core.dumps.source import Source
-from mdf.core.errors import AddressError, FormatError, UnsupportedError
+from mdf.core.errors import FormatError, UnsupportedError
 from mdf.core.formats import diskdump, elf
-from mdf.core.formats.diskdump import DESCRIPTOR_SIZE, Flag, Layout, MainHeader, SubHeader
+from mdf.core.formats.diskdump import Flag, Layout, MainHeader, SubHeader
 from mdf.core.formats.vmcoreinfo import Vmcoreinfo
 
-_CACHED_PAGES = 256
 _TEXT_MAX = 64 << 20
 
 
 class KdumpFile(Dump):
-    """A kdump-compressed dump. `main`, `sub` and `layout` are its headers."""
+    """A kdump-compressed dump. `main`, `sub` and `layout` are its headers, `pages` is what it stores."""
 
     kind = "kdump compressed"
 
@@ -47,11 +45,9 @@ class KdumpFile(Dump):
         self.page_size = main.block_size
         self.max_mapnr = self.sub.max_mapnr_64 if main.version >= 6 else main.max_mapnr
         check_memory_top(self.max_mapnr * self.page_size, self.page_size, source, "the memory (max_mapnr)")
-        self._read_bitmaps()
-        self._decoder = PageDecoder(self.page_size)
-        self._descriptor = diskdump.descriptor_struct(self.byteorder)
-        self._ranks = self._build_ranks()
-        self._cache: OrderedDict[int, bytes] = OrderedDict()
+        self._present, stored, descriptors = self._read_bitmaps()
+        self.pages = PageStore(source, stored, descriptors, self.page_size, self.byteorder, self.level)
+        self._held = self.pages.held() if self.incomplete else stored
 
     def _parse_sub(self, data: bytes) -> SubHeader:
         sub = self.layout.parse_sub(data, self.main.version)
@@ -74,19 +70,20 @@ class KdumpFile(Dump):
             raise FormatError(f"{self.source.path}: impossible size or offset of its {what}: {size:#x} at {offset:#x}.")
         return self.source.read(offset, size, f"the {what}")
 
-    def _read_bitmaps(self) -> None:
+    def _read_bitmaps(self) -> tuple[Bitmap, Bitmap, int]:
+        """Both bitmaps, and where the page descriptors begin."""
         main, source = self.main, self.source
         nbytes = -(-self.max_mapnr // 8)
         half = main.bitmap_blocks // 2 * main.block_size
         first = (1 + main.sub_hdr_size) * main.block_size
         if nbytes <= half:
-            self._offsets = (first, first + half)
+            offsets = (first, first + half)
         elif nbytes <= main.bitmap_blocks * main.block_size:
-            self._offsets = (first, first)  # A dump of one bitmap.
+            offsets = (first, first)  # A dump of one bitmap.
         else:
             raise FormatError(f"{source.path}: its bitmaps are too small for {self.max_mapnr:#x} pages.")
-        self._present, self._stored = (self._read_bitmap(offset, nbytes) for offset in self._offsets)
-        self._descriptors = first + main.bitmap_blocks * main.block_size
+        present, stored = (self._read_bitmap(offset, nbytes) for offset in offsets)
+        return present, stored, first + main.bitmap_blocks * main.block_size
 
     def _read_bitmap(self, offset: int, nbytes: int) -> Bitmap:
         bitmap = Bitmap(self.max_mapnr)
@@ -95,61 +92,24 @@ class KdumpFile(Dump):
             bitmap.write(at, self.source.read(offset + at, min(step, nbytes - at), "a bitmap"))
         return bitmap
 
-    def _build_ranks(self) -> list[int]:
-        """The number of stored pages before each chunk of `CHUNK` pages."""
-        ranks, total = [], 0
-        for start in range(0, self.max_mapnr, CHUNK):
-            ranks.append(total)
-            total += self._stored.count(start, start + CHUNK)
-        return ranks
-
     def runs(self) -> Iterator[tuple[int, int]]:
-        """The ranges [first, last) of pages that are stored."""
-        return self._stored.runs()
+        """The ranges [first, last) of pages whose data is there."""
+        return self._held.runs()
 
     def read(self, paddr: int, size: int) -> bytes:
-        pieces = []
-        for pfn, offset, length in cut_in_pages(paddr, paddr + size, self.page_size):
-            pieces.append(self.page(pfn)[offset : offset + length])
-        return b"".join(pieces)
-
-    def page(self, pfn: int) -> bytes:
-        """The page `pfn`. Raises AddressError if the dump does not hold it, FormatError if its data is damaged."""
-        page = self._cache.get(pfn)
-        if page is None:
-            if not self._stored[pfn]:
-                raise AddressError(f"Page {pfn:#x} is not in {self.source.path} (dump level {self.level}).")
-            page = self._load(pfn, self._descriptors_of(pfn, 1))
-            self._cache[pfn] = page
-            if len(self._cache) > _CACHED_PAGES:
-                self._cache.popitem(last=False)
-        return page
+        pieces = cut_in_pages(paddr, paddr + size, self.page_size)
+        return b"".join(self.pages.page(pfn)[offset : offset + length] for pfn, offset, length in pieces)
 
     def read_pages(self, start: int, end: int, buffer: memoryview) -> None:
         size = self.page_size
-        descriptors = self._descriptors_of(start, end - start)
-        for index, pfn in enumerate(range(start, end)):
-            buffer[index * size : (index + 1) * size] = self._load(pfn, descriptors, index * DESCRIPTOR_SIZE)
-
-    def _descriptors_of(self, pfn: int, count: int) -> bytes:
-        chunk = pfn // CHUNK
-        rank = self._ranks[chunk] + self._stored.count(chunk * CHUNK, pfn)
-        where = self._descriptors + rank * DESCRIPTOR_SIZE
-        return self.source.read(where, count * DESCRIPTOR_SIZE, f"the descriptor of page {pfn:#x}")
-
-    def _load(self, pfn: int, descriptors: bytes, at: int = 0) -> bytes:
-        offset, size, flags, _ = self._descriptor.unpack_from(descriptors, at)
-        if offset == 0:
-            raise AddressError(f"Page {pfn:#x} is missing: {self.source.path} is an incomplete dump.")
-        if size > self.page_size or offset < 0:
-            raise FormatError(f"The descriptor of page {pfn:#x} is damaged: {size} bytes at {offset:#x}.")
-        return self._decoder.decode(self.source.read(offset, size, f"page {pfn:#x}"), flags, pfn)
+        for index, page in enumerate(self.pages.pages(start, end)):
+            buffer[index * size : (index + 1) * size] = self.pages.decode(page)
 
     def present(self, max_mapnr: int, place: Place, *, partial_tail: bool) -> Bitmap:
         return _copied(self._present, max_mapnr, place)
 
     def stored(self, present: Bitmap) -> Bitmap:
-        return _copied(self._stored, present.size, present.place)
+        return _copied(self._held, present.size, present.place)
 
     def data_column(self, start: int, end: int) -> bytes:
         return self._present.column(start, end)
