@@ -211,7 +211,9 @@ def test_struct_pages_may_be_missing_where_there_is_no_memory(tmp_path: Path) ->
 
 
 def test_missing_struct_pages_of_memory_end_the_run(tmp_path: Path) -> None:
-    core, missing = _without_struct_pages_of(range(1536, 2048), Spec(ram=(Ram(0x1000, 0x9F000), Ram(4 * MIB, 16 * MIB))))
+    core, missing = _without_struct_pages_of(
+        range(1536, 2048), Spec(ram=(Ram(0x1000, 0x9F000), Ram(4 * MIB, 16 * MIB)))
+    )
     kdump = core.kdump(tmp_path / "vmcore", KdumpStyle(excluded=missing))
     with pytest.raises(AddressError, match="Can't read the struct pages of page 0x600"):
         dump_of(core, kdump, tmp_path / "dump", 31)

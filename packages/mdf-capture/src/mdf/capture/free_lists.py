@@ -79,7 +79,7 @@ def exclude_free_pages(kernel: Kernel, pieces: Sequence[MemMap], keep: Bitmap) -
     starts = [piece.address for piece in by_address]
     free = 0
     for zone in _zones(kernel, areas):
-        for order, entry in _entries(kernel, areas, zone, keep.size):
+        for order, entry in _entries(kernel, areas, zone):
             address = entry - areas.lru
             index = bisect_right(starts, address) - 1
             piece = by_address[index] if index >= 0 else None
@@ -103,18 +103,17 @@ def _zones(kernel: Kernel, areas: FreeAreas) -> Iterator[int]:
                 yield zone
 
 
-def _entries(kernel: Kernel, areas: FreeAreas, zone: int, limit: int) -> Iterator[tuple[int, int]]:
-    """The order and list entry of every free block of a zone; more than `limit` of them are a loop."""
+def _entries(kernel: Kernel, areas: FreeAreas, zone: int) -> Iterator[tuple[int, int]]:
+    """The order and list entry of every free block of a zone.
+
+    A loop cannot go on for ever: at the entry it comes back to, `prev` is not the entry before.
+    """
     for order in reversed(range(areas.orders)):
         for migrate_type in range(areas.migrate_types):
             head = zone + areas.free_area + areas.area_size * order + areas.free_list + areas.list_size * migrate_type
             before, entry = head, kernel.read_pointer(head + areas.next)
-            for _ in range(limit + 1):
-                if entry == head:
-                    break
+            while entry != head:
                 if kernel.read_pointer(entry + areas.prev) != before:
                     raise FormatError(f"The free list is broken. (order {order}, entry {entry:#x})")
                 yield order, entry
                 before, entry = entry, kernel.read_pointer(entry + areas.next)
-            else:
-                raise FormatError(f"The free list is broken. (order {order}: it has no end)")

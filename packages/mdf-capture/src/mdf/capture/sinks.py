@@ -159,6 +159,8 @@ def check_output(path: Path, vmcore: Path, force: bool) -> None:
     if os.path.lexists(path):
         if not force:
             raise _cannot_open(path, errno.EEXIST)
+        if path.is_dir():
+            raise _cannot_open(path, errno.EISDIR)
         if not os.access(path, os.W_OK):
             raise _cannot_open(path, errno.EACCES)
     elif not path.parent.is_dir():

@@ -11,6 +11,8 @@ from mdf.core.command import Command
 from mdf.core.commandline import ParsedArguments, parse
 from mdf.core.errors import FormatError, UsageError
 from mdf.core.messages import Messages
+from mdf.core.options import Mode
+from mdf.core.rules import mode_of
 from mdf.dmesg.manual import MANUAL
 from mdf.dmesg.options import Options
 
@@ -33,7 +35,9 @@ def _prints(arguments: Sequence[str]) -> bool:
         parsed = parse(arguments, _IMPLIED)
     except UsageError:
         return False
-    return len(parsed.operands) == 1 and not parsed.has("flattened") and not parsed.has("disk_set")
+    if mode_of(parsed) is not Mode.DMESG or parsed.has("flattened") or parsed.has("disk_set"):
+        return False
+    return len(parsed.operands) == 1
 
 
 def _prepare(parsed: ParsedArguments, *, json: bool) -> Callable[[Messages], None]:

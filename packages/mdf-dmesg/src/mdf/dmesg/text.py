@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import json
 import string
 
 from mdf.dmesg.record import Record
@@ -44,6 +43,8 @@ def as_json(record: Record) -> bytes:
 
     Bytes of the text that are not UTF-8 become `\xNN`.
     """
+    import json
+
     values = {
         "ts_nsec": record.ts_nsec,
         "caller": record.caller,

@@ -1,0 +1,182 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""BTF: the compact type information that kernels since 5.2 carry in their section .BTF (include/uapi/linux/btf.h)."""
+
+from __future__ import annotations
+
+import enum
+import struct
+from collections.abc import Iterator
+from itertools import islice
+
+from mdf.core.errors import FormatError
+from mdf.core.formats.elf import ByteOrder, prefix
+from mdf.vmcoreinfo.types import MAX_DEPTH, Member, Structure, Types, Wanted, offsets_in
+
+MAGIC = 0xEB9F
+_KIND_FLAG = 1 << 31
+
+
+class Kind(enum.IntEnum):
+    """The kinds of types."""
+
+    INT = 1
+    PTR = 2
+    ARRAY = 3
+    STRUCT = 4
+    UNION = 5
+    ENUM = 6
+    FWD = 7
+    TYPEDEF = 8
+    VOLATILE = 9
+    CONST = 10
+    RESTRICT = 11
+    FUNC = 12
+    FUNC_PROTO = 13
+    VAR = 14
+    DATASEC = 15
+    FLOAT = 16
+    DECL_TAG = 17
+    TYPE_TAG = 18
+    ENUM64 = 19
+
+
+# What follows the 12 bytes all types begin with: bytes once, and bytes for each of `vlen` elements.
+_TAIL = dict.fromkeys(Kind, (0, 0)) | {
+    Kind.INT: (4, 0),
+    Kind.ARRAY: (12, 0),
+    Kind.STRUCT: (0, 12),
+    Kind.UNION: (0, 12),
+    Kind.ENUM: (0, 8),
+    Kind.FUNC_PROTO: (0, 8),
+    Kind.VAR: (4, 0),
+    Kind.DATASEC: (0, 12),
+    Kind.DECL_TAG: (4, 0),
+    Kind.ENUM64: (0, 12),
+}
+_COMPOSITE = (Kind.STRUCT, Kind.UNION)
+_ALIASES = (Kind.TYPEDEF, Kind.VOLATILE, Kind.CONST, Kind.RESTRICT, Kind.TYPE_TAG)
+
+
+def read_btf(data: bytes, wanted: Wanted) -> Types:
+    """The wanted types. BTF does not know source files. Raises FormatError for damaged data."""
+    return _Btf(data, wanted).types
+
+
+class _Btf:
+    def __init__(self, data: bytes, wanted: Wanted) -> None:
+        magics = {MAGIC.to_bytes(2, order): order for order in ("little", "big")}
+        if len(data) < 24 or data[:2] not in magics:
+            raise FormatError("BTF: no header with the magic number eb9f at byte 0")
+        byteorder: ByteOrder = magics[data[:2]]  # type: ignore[assignment]
+        order = prefix(byteorder)
+        version, _, header, type_off, type_len, str_off, str_len = struct.unpack_from(f"{order}BB5I", data, 2)
+        if version != 1:
+            raise FormatError(f"BTF: version {version} at byte 2 is not known")
+        if header < 24 or max(header + type_off + type_len, header + str_off + str_len) > len(data):
+            raise FormatError(f"BTF: the header at byte 0 names types or strings beyond the {len(data)} bytes there are")
+        self._data = data
+        self._end = header + type_off + type_len
+        self._three = struct.Struct(order + "3I")
+        self._two = struct.Struct(order + "2I")
+        self._strings = data[header + str_off : header + str_off + str_len]
+        names = {offset: name for name in wanted.names for offset in offsets_in(self._strings, name)}
+        self._constants = {offset: name for offset, name in names.items() if name in wanted.constants}
+        self._positions = [0]  # By type id; 0 is void.
+        self.types = Types()
+        for kind, name, position in self._index(header + type_off, names):
+            self._take(kind, name, position, wanted)
+
+    def _index(self, position: int, names: dict[int, str]) -> list[tuple[Kind, str, int]]:
+        """Notes where each type is; returns the types with wanted names, and all enumerations."""
+        found = []
+        unpack, data, note = self._three.unpack_from, self._data, self._positions.append
+        tails = {int(kind): tail for kind, tail in _TAIL.items()}
+        enums = {int(kind) for kind in (Kind.ENUM, Kind.ENUM64)} if self._constants else set()
+        while position + 12 <= self._end:
+            name, info, _ = unpack(data, position)
+            kind = info >> 24 & 0x7F
+            if kind not in tails:
+                raise FormatError(f"BTF: type {len(self._positions)} at byte {position} is of the unknown kind {kind}")
+            if name in names or kind in enums:
+                found.append((Kind(kind), names.get(name, ""), position))
+            note(position)
+            once, each = tails[kind]
+            position += 12 + once + each * (info & 0xFFFFFF)
+        if position != self._end:
+            raise FormatError(f"BTF: type {len(self._positions) - 1} reaches beyond the types' end at byte {self._end}")
+        return found
+
+    def _take(self, kind: Kind, name: str, position: int, wanted: Wanted) -> None:
+        if kind in (Kind.ENUM, Kind.ENUM64):
+            self._take_constants(kind, position)
+        elif kind is Kind.VAR and name in wanted.arrays:
+            self.types.arrays.setdefault(name, self._length(self._header(position)[2]))
+        elif kind in (*_COMPOSITE, Kind.TYPEDEF) and name in wanted.structures and name not in self.types.structures:
+            at = self._resolve(position)
+            if self._kind(at) in _COMPOSITE:
+                members: dict[str, Member] = {}
+                self._flatten(at, 0, members, MAX_DEPTH)
+                self.types.structures[name] = Structure(self._header(at)[2], members)
+
+    def _take_constants(self, kind: Kind, position: int) -> None:
+        _, info, _ = self._header(position)
+        for element in self._elements(position, _TAIL[kind][1]):
+            if element[0] in self._constants:
+                value, bits = element[1], 32
+                if kind is Kind.ENUM64:
+                    value, bits = value | element[2] << 32, 64
+                if info & _KIND_FLAG and value >> bits - 1:  # Signed.
+                    value -= 1 << bits
+                self.types.constants.setdefault(self._constants[element[0]], value)
+
+    def _flatten(self, position: int, base: int, members: dict[str, Member], depth: int) -> None:
+        _, info, _ = self._header(position)
+        for name, type_id, bits in self._elements(position, 12):
+            offset = base + (bits & 0xFFFFFF if info & _KIND_FLAG else bits) // 8
+            if name:
+                members.setdefault(self._string(name), Member(offset, self._length(type_id)))
+                continue
+            nested = self._resolve(self._position(type_id))
+            if self._kind(nested) in _COMPOSITE:
+                if not depth:
+                    raise FormatError(f"BTF: the structure at byte {position} is nested too deeply")
+                self._flatten(nested, offset, members, depth - 1)
+
+    def _length(self, type_id: int) -> int | None:
+        """The number of elements if the type is an array."""
+        position = self._resolve(self._position(type_id))
+        if self._kind(position) is not Kind.ARRAY:
+            return None
+        return int(self._three.unpack_from(self._data, position + 12)[2])
+
+    def _resolve(self, position: int) -> int:
+        """Where the type is that typedefs and qualifiers lead to."""
+        for _ in range(MAX_DEPTH):
+            if self._kind(position) not in _ALIASES:
+                return position
+            position = self._position(self._header(position)[2])
+        raise FormatError(f"BTF: the typedefs at byte {position} lead in a circle")
+
+    def _header(self, position: int) -> tuple[int, int, int]:
+        return self._three.unpack_from(self._data, position) if position else (0, 0, 0)
+
+    def _kind(self, position: int) -> int:
+        """The kind of a type; 0 for void."""
+        kind = self._header(position)[1] >> 24 & 0x7F
+        return Kind(kind) if kind else 0
+
+    def _elements(self, position: int, size: int) -> Iterator[tuple[int, ...]]:
+        layout = self._three if size == 12 else self._two
+        start, count = position + 12, self._header(position)[1] & 0xFFFFFF
+        return islice(layout.iter_unpack(memoryview(self._data)[start : start + count * size]), count)
+
+    def _position(self, type_id: int) -> int:
+        if type_id >= len(self._positions):
+            raise FormatError(f"BTF: there is no type {type_id}, the last one is {len(self._positions) - 1}")
+        return self._positions[type_id]
+
+    def _string(self, offset: int) -> str:
+        end = self._strings.find(b"\x00", offset)
+        if end < 0:
+            raise FormatError(f"BTF: no string at byte {offset} of the strings")
+        return self._strings[offset:end].decode("ascii", "replace")

@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Finding the few units of a kernel's DWARF that matter, without looking into the thousands that don't.
+
+Even to parse the first entry of every unit takes longer than all the rest. So what is compared are bytes: the offset of
+a string that is wanted has to be in the unit.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Collection, Iterator
+from typing import Any
+
+from mdf.vmcoreinfo.types import offsets_in
+
+_UNIT_NAME_WITHIN = 512  # bytes from the begin of a unit
+_RUST = 0x1C
+
+
+class Units:
+    """The units of `dwarf`, an `elftools` DWARFInfo."""
+
+    def __init__(self, dwarf: Any) -> None:
+        self._order = "little" if dwarf.config.little_endian else "big"
+        self._info: bytes = dwarf.debug_info_sec.stream.getvalue()
+        self._strings = [
+            section.stream.getvalue() for section in (dwarf.debug_str_sec, dwarf.debug_line_str_sec) if section
+        ]
+        # There names are not offsets, but indices into a table.
+        self._indexed = dwarf.debug_str_offsets_sec is not None
+        self._units = list(dwarf.iter_CUs())
+        self._starts = [unit.cu_offset for unit in self._units]
+
+    def named(self, paths: Collection[str]) -> list[Any]:
+        """The units of these source files, in the order of `paths`."""
+        found: dict[str, Any] = {}
+        for unit in self._units if self._indexed else self._with_strings(paths):
+            name = _name(unit)
+            for path in paths:
+                if name == path or name.endswith(f"/{path}"):
+                    found.setdefault(path, unit)
+        return [found[path] for path in paths if path in found]
+
+    def _with_strings(self, paths: Collection[str]) -> list[Any]:
+        inline = {path.encode() + b"\x00" for path in paths}
+        starts = {
+            start for table in self._strings for path in paths for at in offsets_in(table, path)
+            for start in (at, table.rfind(b"\x00", 0, at) + 1)
+        }
+        patterns = inline | {self._offset(start) for start in starts}
+        heads = ((unit, self._info[unit.cu_offset : unit.cu_offset + _UNIT_NAME_WITHIN]) for unit in self._units)
+        return [unit for unit, head in heads if any(pattern in head for pattern in patterns)]
+
+    def mentioning(self, name: str) -> Iterator[Any]:
+        """The units in which `name` may be the name of something, in the order of the file."""
+        patterns = [self._offset(at) for table in self._strings for at in offsets_in(table, name)]
+        if self._indexed and patterns:
+            yield from filter(_is_c, self._units)
+            return
+        at = 0
+        # Short names are not in the table.
+        short = [name.encode() + b"\x00"] if len(name) < 4 else []
+        hits = {self._unit_at(hit) for pattern in patterns + short for hit in self._hits(pattern)}
+        del at
+        yield from (self._units[index] for index in sorted(hits) if _is_c(self._units[index]))
