@@ -14,6 +14,7 @@ from argparse_manpage.manpage import Manpage
 
 import makedumpfile.manual
 import mdf.capture.manual
+import mdf.dmesg.manual
 from mdf.core import __version__
 from mdf.core.manual import Manual
 from mdf.core.version import RELEASED
@@ -23,6 +24,7 @@ ROOT = Path(__file__).parent.parent
 PAGES = (
     (ROOT / "man", makedumpfile.manual.MANUAL),
     (ROOT / "packages/mdf-capture/man", mdf.capture.manual.MANUAL),
+    (ROOT / "packages/mdf-dmesg/man", mdf.dmesg.manual.MANUAL),
 )
 
 

@@ -11,6 +11,7 @@ from bisect import bisect_right
 from collections.abc import Collection, Iterator
 from typing import Any
 
+from mdf.core.formats.elf import ByteOrder
 from mdf.vmcoreinfo.types import offsets_in
 
 _UNIT_NAME_WITHIN = 512  # bytes from the begin of a unit
@@ -21,13 +22,13 @@ class Units:
     """The units of `dwarf`, an `elftools` DWARFInfo."""
 
     def __init__(self, dwarf: Any) -> None:
-        self._order = "little" if dwarf.config.little_endian else "big"
+        self._order: ByteOrder = "little" if dwarf.config.little_endian else "big"
         self._info: bytes = dwarf.debug_info_sec.stream.getvalue()
         self._strings = [
             section.stream.getvalue() for section in (dwarf.debug_str_sec, dwarf.debug_line_str_sec) if section
         ]
         # There names are not offsets, but indices into a table.
-        self._indexed = dwarf.debug_str_offsets_sec is not None
+        self._indexed = getattr(dwarf, "debug_str_offsets_sec", None) is not None
         self._units = list(dwarf.iter_CUs())
         self._starts = [unit.cu_offset for unit in self._units]
 
@@ -44,7 +45,10 @@ class Units:
     def _with_strings(self, paths: Collection[str]) -> list[Any]:
         inline = {path.encode() + b"\x00" for path in paths}
         starts = {
-            start for table in self._strings for path in paths for at in offsets_in(table, path)
+            start
+            for table in self._strings
+            for path in paths
+            for at in offsets_in(table, path)
             for start in (at, table.rfind(b"\x00", 0, at) + 1)
         }
         patterns = inline | {self._offset(start) for start in starts}
@@ -55,11 +59,31 @@ class Units:
         """The units in which `name` may be the name of something, in the order of the file."""
         patterns = [self._offset(at) for table in self._strings for at in offsets_in(table, name)]
         if self._indexed and patterns:
-            yield from filter(_is_c, self._units)
-            return
-        at = 0
-        # Short names are not in the table.
-        short = [name.encode() + b"\x00"] if len(name) < 4 else []
-        hits = {self._unit_at(hit) for pattern in patterns + short for hit in self._hits(pattern)}
-        del at
-        yield from (self._units[index] for index in sorted(hits) if _is_c(self._units[index]))
+            candidates = self._units
+        else:
+            candidates = [self._units[index] for index in sorted({i for pattern in patterns for i in self._hits(pattern)})]
+        return (unit for unit in candidates if not _is_rust(unit))
+
+    def _hits(self, pattern: bytes) -> Iterator[int]:
+        """The units that contain the bytes of `pattern`."""
+        at = self._info.find(pattern)
+        while at >= 0:
+            index = bisect_right(self._starts, at) - 1
+            yield index
+            if index + 1 == len(self._starts):
+                return
+            at = self._info.find(pattern, self._starts[index + 1])
+
+    def _offset(self, start: int) -> bytes:
+        return start.to_bytes(4, self._order)
+
+
+def _name(unit: Any) -> str:
+    attribute = unit.get_top_DIE().attributes.get("DW_AT_name")
+    return attribute.value.decode("utf-8", "replace") if attribute else ""
+
+
+def _is_rust(unit: Any) -> bool:
+    """Rust describes the same types in its own way."""
+    attribute = unit.get_top_DIE().attributes.get("DW_AT_language")
+    return attribute is not None and attribute.value == _RUST

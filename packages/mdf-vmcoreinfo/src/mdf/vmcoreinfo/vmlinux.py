@@ -74,11 +74,14 @@ class Vmlinux:
 
     def section(self, name: str) -> bytes | None:
         """What a section holds, decompressed; None if there is none, or if it has nothing in this file."""
-        section = self._sections.get(name)
-        if section is None or section["sh_type"] == "SHT_NOBITS":
+        if not self.holds(name):
             return None
         with self._reading(f"section {name}"):
-            return bytes(section.data())
+            return bytes(self._sections[name].data())
+
+    def holds(self, *names: str) -> bool:
+        """Whether one of these sections is there, with something in this file."""
+        return any(name in self._sections and self._sections[name]["sh_type"] != "SHT_NOBITS" for name in names)
 
     @cached_property
     def symbol_table(self) -> SymbolTable:
@@ -101,15 +104,12 @@ class Vmlinux:
     @property
     def has_btf(self) -> bool:
         """Whether there is BTF."""
-        return bool(self.section(".BTF"))
+        return self.holds(".BTF")
 
     @property
     def has_dwarf(self) -> bool:
         """Whether there is DWARF."""
-        return any(
-            name in self._sections and self._sections[name]["sh_type"] != "SHT_NOBITS"
-            for name in (".debug_info", ".zdebug_info")
-        )
+        return self.holds(".debug_info", ".zdebug_info")
 
     def btf(self, wanted: Wanted) -> Types:
         """What BTF knows of `wanted`."""

@@ -82,7 +82,23 @@ def _deflate(module: ModuleType) -> Compress:
 def _inflate(module: ModuleType) -> Decompress:
     if module.__name__ == "deflate":
         return lambda data, size: bytes(module.zlib_decompress(data, size))
-    return lambda data, size: module.decompress(data, 15, size)
+    return lambda data, size: _bounded(module.decompressobj(), data, size)
+
+
+def _bounded(decompressor: Any, data: bytes, size: int) -> bytes:
+    """A few damaged bytes must not become gigabytes."""
+    page: bytes = decompressor.decompress(data, size + 1)
+    if not decompressor.eof:
+        raise ValueError(f"it does not end with {size} bytes")
+    return page
+
+
+def _unsnap(module: ModuleType) -> Decompress:
+    def decompress(data: bytes, size: int) -> bytes:
+        page = bytearray(size)
+        return bytes(page[: module.snappy.decompress_raw_into(data, page)])
+
+    return decompress
 
 
 def _zstd(module: ModuleType) -> Compress:
@@ -114,7 +130,7 @@ CODECS = (
         ("cramjam",),
         "cramjam",
         lambda module: lambda page: bytes(module.snappy.compress_raw(page)),
-        lambda module: lambda data, size: bytes(module.snappy.decompress_raw(data)),
+        _unsnap,
     ),
     Codec(
         "zstd",
@@ -122,7 +138,7 @@ CODECS = (
         ("compression.zstd", "backports.zstd"),
         "backports.zstd",
         _zstd,
-        lambda module: lambda data, size: module.decompress(data),
+        lambda module: lambda data, size: _bounded(module.ZstdDecompressor(), data, size),
     ),
 )
 
@@ -143,7 +159,7 @@ class PageDecoder:
 
     def decode(self, data: bytes, flags: int, pfn: int) -> bytes:
         """The page of `pfn`. Raises FormatError for data that is none, MissingCodecError."""
-        compression = flags & ~(Flag.INCOMPLETE | Flag.EXCLUDED_VMEMMAP)
+        compression = flags & ~int(Flag.INCOMPLETE | Flag.EXCLUDED_VMEMMAP)
         if not compression:
             page = data
         else:

@@ -38,7 +38,7 @@ class Vmcoreinfo:
             text = self.values.get(f"SYMBOL({name})")
             if text is not None:
                 value = self._integer(f"SYMBOL({name})", text, 16)
-                if value in (0, 0xFFFFFFFF_FFFFFFFF):
+                if not 0 < value < 0xFFFFFFFF_FFFFFFFF:
                     raise FormatError(f"Invalid data in vmcoreinfo: SYMBOL({name})={text}")
                 return value
         return None

@@ -15,6 +15,7 @@ from mdf.core.kernel.nodes import online_nodes, pgdat_addresses
 _PRESENT = 1
 _FLAG_MASK = 0x1F  # The low bits of section_mem_map are flags; their meaning changed, their place did not.
 _SECTIONS_MAX = 1 << 22
+_TABLE_MAX = 64 << 20
 
 
 @dataclass(frozen=True)
@@ -124,8 +125,8 @@ class _SectionTable:
         self._pages = 1 << (shift - page_shift)
         self._max_mapnr = max_mapnr
         self._count = -(-max_mapnr // self._pages)
-        if self._count > _SECTIONS_MAX:
-            raise FormatError(f"Impossible number of memory sections: {self._count}.")
+        if self._count > _SECTIONS_MAX or self._count * self._size > _TABLE_MAX:
+            raise FormatError(f"Impossible number of memory sections: {self._count} of {self._size} bytes.")
         self._per_root = page_size // self._size
         roots = -(-(1 << (physmem - shift)) // self._per_root)
         length = info.length("mem_section")

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from mdf.core.errors import FormatError, MissingInfoError
 from mdf.core.kernel.kernel import Kernel
 
-_NODES_MAX = 1 << 16
+_NODES_MAX = 1 << 10
 
 
 def online_nodes(kernel: Kernel) -> int:
