@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from captures import DumpFile, dump_of
-from factory import MIB, Content, KdumpStyle, Ram, Spec, Vmcore, build, random_layout
+from factory import MIB, KdumpStyle, Ram, Spec, Vmcore, build, random_layout
 from mdf.capture import plan
 from mdf.capture.cli import main
 from mdf.core.bitmap import Place
@@ -307,7 +307,7 @@ def test_an_incomplete_dump_gives_the_pages_it_has_with_a_word_about_it(
 
 
 def test_a_kernel_that_is_too_new_gets_a_warning_and_a_dump(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    vmcore = build(Spec(release="99.1.0", ram=SMALL, default_content=Content.ZERO)).elf(tmp_path / "vmcore")
+    vmcore = build(Spec(release="9.0.0", ram=SMALL)).elf(tmp_path / "vmcore")
     assert main(["--message-level=2", "-d31", str(vmcore), str(tmp_path / "dump")]) == 0
     expected = "The kernel version is not supported.\nThe makedumpfile operation may be incomplete.\n"
     assert capsys.readouterr().out.startswith(expected)

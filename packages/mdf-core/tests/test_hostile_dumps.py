@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Damaged and hostile dumps end with an MdfError, or are read; nothing else is raised, and nothing grows with a number."""
+"""Damaged and hostile dumps are read, or end with an MdfError; memory does not grow with a number in them."""
 
 from __future__ import annotations
 
@@ -46,13 +46,13 @@ def read_all(path: Path) -> str:
             pieces = mem_map(kernel, dump.max_mapnr)
             kernel.read(pieces[0].address + 2560 * 64, 64)
     except MdfError as error:
-        assert "\n" not in str(error)
         return str(error) or "an error without a text"
     return ""
 
 
 def check(data: bytes, path: Path) -> str:
     path.write_bytes(data)
+    answer = ""
     tracemalloc.start()
     try:
         answer = read_all(path)
@@ -60,6 +60,7 @@ def check(data: bytes, path: Path) -> str:
     finally:
         tracemalloc.stop()
         path.unlink()
+    assert "\n" not in answer
     return answer
 
 

@@ -16,7 +16,7 @@ MANUAL = Manual(
     modes=Mode.DMESG,
     sections=(
         Section(
-            "output",
+            "form",
             """\
 A line begins with the seconds since boot and, if the kernel keeps it, the thread (T) or the processor (C) that the
 record comes from. Other lines of the same record are indented. Bytes that cannot be printed are written as \\xNN.
