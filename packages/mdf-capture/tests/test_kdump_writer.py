@@ -179,3 +179,10 @@ def test_any_number_of_threads_and_block_order_writes_the_same_bytes(threads: in
     many = dump_of(core, vmcore, tmp_path / "many", 31, compression="zlib", num_threads=threads, block_order=threads)
     assert (tmp_path / "one").read_bytes() == (tmp_path / "many").read_bytes()
     assert one == many
+
+
+@pytest.mark.parametrize(("bits", "stored"), [(64, 4_000_000_000), (32, 4_000_000_000 - (1 << 32))])
+def test_a_time_after_2038_is_stored_as_far_as_it_fits(bits: Any, stored: int, tmp_path: Path) -> None:
+    core = build(Spec(ram=SMALL, arch="linear", bits=bits, crashtime=4_000_000_000))
+    dump_of(core, elf_of(core, tmp_path), tmp_path / "dump", 0)
+    assert DumpFile(tmp_path / "dump", "64" if bits == 64 else "packed").main["tv_sec"] == stored

@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from mdf.capture.sinks import Buffer
-from mdf.core.bitmap import Bitmap
 from mdf.core.dumps import Dump
 from mdf.core.dumps.codecs import Codec
 
 BATCH_BYTES = 1 << 20
+Runs = Iterable[tuple[int, int]]
 
 
 @dataclass(frozen=True)
@@ -24,8 +24,8 @@ class Batch:
     pfn: int
 
 
-def batches(dump: Dump, keep: Bitmap, ring: int = 1) -> Iterator[Batch]:
-    """The pages of `keep`, in order, in batches of up to 1 MiB.
+def batches(dump: Dump, runs: Runs, ring: int = 1) -> Iterator[Batch]:
+    """The pages of `runs`, in order, in batches of up to 1 MiB.
 
     `ring` buffers are used in turn: a batch is good until `ring` more have been asked for.
     """
@@ -33,7 +33,7 @@ def batches(dump: Dump, keep: Bitmap, ring: int = 1) -> Iterator[Batch]:
     buffers = [bytearray(capacity * dump.page_size) for _ in range(ring)]
     views = [memoryview(buffer) for buffer in buffers]
     turn = count = pfn = 0
-    for start, end in keep.runs():
+    for start, end in runs:
         while start < end:
             pages = min(end - start, capacity - count)
             at = count * dump.page_size
@@ -108,13 +108,13 @@ class Encoder:
         return Encoded(data, sizes, batch.pfn)
 
 
-def encoded(dump: Dump, keep: Bitmap, make_encoder: Callable[[], Encoder], threads: int = 0) -> Iterator[Encoded]:
-    """The pages of `keep`, encoded, in order; the result is the same for any number of threads."""
+def encoded(dump: Dump, runs: Runs, make_encoder: Callable[[], Encoder], threads: int = 0) -> Iterator[Encoded]:
+    """The pages of `runs`, encoded, in order; the result is the same for any number of threads."""
     if threads < 1:
-        yield from map(make_encoder().encode, batches(dump, keep))
+        yield from map(make_encoder().encode, batches(dump, runs))
         return
     window = threads + 2
-    yield from _in_threads(batches(dump, keep, window + 1), make_encoder, threads, window)
+    yield from _in_threads(batches(dump, runs, window + 1), make_encoder, threads, window)
 
 
 def _in_threads(

@@ -47,7 +47,10 @@ class Identity:
 
 
 class KdumpWriter:
-    """Writes one dump to a sink: `begin`, then `add` for every batch, then `finish`."""
+    """Writes one dump to a sink: `begin`, then `add` for every batch, then `finish`, then `seal`.
+
+    A file of a split dump has the pages of `part`, [start, end), and the bitmaps of all.
+    """
 
     def __init__(
         self,
@@ -58,6 +61,7 @@ class KdumpWriter:
         *,
         pad_bitmaps: bool,
         block_order: int,
+        part: tuple[int, int] | None = None,
     ) -> None:
         self._sink = sink
         self._identity = identity
@@ -65,20 +69,21 @@ class KdumpWriter:
         self._flag = int(codec.flag) if codec else 0
         self._pad_bitmaps = pad_bitmaps
         self._block_order = block_order
-        self._main, self._sub = self._headers(level)
+        self._main, self._sub = self._headers(level, part)
         self.zero_pages = 0
         self._data_offset = self._zero_offset = 0
         self._area: PageArea
 
-    def _headers(self, level: int) -> tuple[MainHeader, SubHeader]:
+    def _headers(self, level: int, part: tuple[int, int] | None) -> tuple[MainHeader, SubHeader]:
         who = self._identity
+        start, end = part or (0, 0)
         block, notes = who.page_size, who.notes
         offset_note = block + self._sub_size
         main = MainHeader(
             version=diskdump.HEADER_VERSION,
             utsname=who.utsname.ljust(diskdump.UTSNAME_SIZE, b"\x00"),
-            tv_sec=who.timestamp[0],
-            tv_usec=who.timestamp[1],
+            tv_sec=_as_long(who.timestamp[0], who.layout.bits),
+            tv_usec=_as_long(who.timestamp[1], who.layout.bits),
             status=self._flag | (Flag.INCOMPLETE if who.incomplete else 0),
             block_size=block,
             sub_hdr_size=-(-(self._sub_size + len(notes)) // block),
@@ -89,10 +94,15 @@ class KdumpWriter:
         sub = SubHeader(
             phys_base=who.phys_base & ((1 << who.layout.bits) - 1),
             dump_level=level,
+            split=1 if part else 0,
+            start_pfn=min(start, UINT32_MAX),
+            end_pfn=min(end, UINT32_MAX),
             offset_note=offset_note if notes else 0,
             size_note=len(notes),
             offset_vmcoreinfo=offset_note + who.vmcoreinfo_offset if who.vmcoreinfo_size else 0,
             size_vmcoreinfo=who.vmcoreinfo_size,
+            start_pfn_64=start,
+            end_pfn_64=end,
             max_mapnr_64=who.max_mapnr,
         )
         return main, sub
@@ -158,15 +168,24 @@ class KdumpWriter:
         return table.tobytes()
 
     def finish(self) -> None:
-        """Appends the erase information, and takes "incomplete" out of the header."""
+        """Writes what is not written yet, and appends the erase information."""
         who = self._identity
         self._area.flush()
         if who.eraseinfo:
             self._sink.write(self._data_offset, [who.eraseinfo])
             sub = replace(self._sub, offset_eraseinfo=self._data_offset, size_eraseinfo=len(who.eraseinfo))
             self._sink.write(who.page_size, [who.layout.pack_sub(sub)])
+
+    def seal(self) -> None:
+        """Takes "incomplete" out of the header."""
         if not self._sink.stream:
             self._sink.correct(0, self._packed_main(Flag(0)))
 
     def _packed_main(self, extra: Flag) -> bytes:
         return self._identity.layout.pack_main(replace(self._main, status=self._main.status | extra))
+
+
+def _as_long(value: int, bits: int) -> int:
+    """A number as a signed C integer of `bits` bits keeps it: times after 2038 don't fit into 32."""
+    half = 1 << (bits - 1)
+    return (value + half) % (2 * half) - half

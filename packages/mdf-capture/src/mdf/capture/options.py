@@ -63,15 +63,17 @@ class Options:
         return cls.from_parsed(parse(argv))
 
     @classmethod
-    def from_parsed(cls, parsed: ParsedArguments) -> Options:
-        """The same, of arguments that are parsed already."""
+    def from_parsed(
+        cls, parsed: ParsedArguments, modes: Mode = Mode.CAPTURE | Mode.MEM_USAGE, command: str = "mdf-capture"
+    ) -> Options:
+        """The same, of arguments that are parsed already, for a `command` of other `modes`."""
         values: dict[str, Any] = {name: True for name, argument in parsed.given if name in _FLAGS}
         # Every use of an option is checked; the last one stays.
         values |= {name: _ARGUMENTS[name](argument) for name, argument in parsed.given if name in _ARGUMENTS}
         values["compression"] = parsed.last_of(COMPRESSIONS)
         values["message_level"] = message_level(parsed)
         check(parsed)
-        expect_mode(parsed, Mode.CAPTURE | Mode.MEM_USAGE, "mdf-capture")
+        expect_mode(parsed, modes, command)
         disk_set = tuple(map(Path, parsed.every("disk_set")))
         files = disk_set[:1] + tuple(map(Path, parsed.operands))
         options = cls(

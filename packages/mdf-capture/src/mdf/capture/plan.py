@@ -23,10 +23,13 @@ class BitmapPlan:
 
     @classmethod
     def choose(
-        cls, max_mapnr: int, *, work_dir: Path | None, refiltering: bool, cyclic_buffer: int | None
+        cls, max_mapnr: int, *, work_dir: Path | None, refiltering: bool, cyclic_buffer: int | None, files: int = 1
     ) -> BitmapPlan:
-        """`cyclic_buffer` is in KiB. The original's buffer is at most 4 MiB; its division drops a remainder."""
-        buffer = min(IN_MEMORY_MAX, max_mapnr * 2 // 8)
+        """`cyclic_buffer` is in KiB. The original's buffer is at most 4 MiB; its divisions drop remainders.
+
+        It has a buffer for each of the `files` that a dump is split into.
+        """
+        buffer = min(IN_MEMORY_MAX, max_mapnr * 2 // 8 // files)
         fits = cyclic_buffer is None and buffer * 8 >= max_mapnr * 2
         place = Place(work_dir, 0 if work_dir else IN_MEMORY_MAX)
         return cls(bool(work_dir) or refiltering or fits, place)

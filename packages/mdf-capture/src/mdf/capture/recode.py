@@ -5,9 +5,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from mdf.capture.encode import BATCH_BYTES, Batch, Encoded, Encoder
+from mdf.capture.encode import BATCH_BYTES, Batch, Encoded, Encoder, Runs
 from mdf.capture.sinks import Buffer
-from mdf.core.bitmap import Bitmap
 from mdf.core.dumps import KdumpFile
 from mdf.core.dumps.codecs import Codec
 from mdf.core.dumps.page_store import StoredPage
@@ -27,12 +26,13 @@ class Recoder:
         self._flag = codec.flag
         self._zeros = bytes(dump.page_size) if zero else b""
 
-    def encoded(self, keep: Bitmap) -> Iterator[Encoded]:
-        """The pages of `keep`, in order, in batches."""
+    def encoded(self, runs: Runs) -> Iterator[Encoded]:
+        """The pages of `runs`, in order, in batches."""
         capacity = max(BATCH_BYTES // self._dump.page_size, 1)
         data: list[Buffer] = []
         sizes: list[int] = []
-        for start, end in keep.runs():
+        end = 0
+        for start, end in runs:
             for page in self._dump.pages.pages(start, end):
                 stored = self._stored(page)
                 if stored:
@@ -42,7 +42,7 @@ class Recoder:
                     yield Encoded(data, sizes, page.pfn + 1)
                     data, sizes = [], []
         if sizes:
-            yield Encoded(data, sizes, keep.size)
+            yield Encoded(data, sizes, end)
 
     def _stored(self, page: StoredPage) -> Buffer:
         """What is stored of a page; nothing for a zero page."""

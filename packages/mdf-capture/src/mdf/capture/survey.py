@@ -76,9 +76,13 @@ class Survey:
 
 
 def survey(
-    dump: Dump, options: Options, messages: Messages, architectures: Mapping[str, Architecture] = ARCHITECTURES
+    dump: Dump,
+    options: Options,
+    messages: Messages,
+    architectures: Mapping[str, Architecture] = ARCHITECTURES,
+    files: int = 1,
 ) -> Survey:
-    """Looks at a dump. Raises MdfError for one that the options can't be carried out on."""
+    """Looks at a dump that goes into so many files. Raises MdfError if the options can't be carried out on it."""
     _check(dump, options)
     known = _known_kernel(dump, messages, architectures)
     max_mapnr = dump.max_mapnr
@@ -89,6 +93,7 @@ def survey(
         work_dir=options.work_dir,
         refiltering=not isinstance(dump, ElfDump),
         cyclic_buffer=options.cyclic_buffer,
+        files=files,
     )
     present = dump.present(max_mapnr, plan.place, partial_tail=plan.one_pass)
     # Decided by the first level, for those that follow on a full device too.
