@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import os
 import struct
+import sys
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -68,6 +70,21 @@ def elf_of(core: Vmcore, folder: Path, style: ElfStyle | None = None) -> Path:
     return path if path.exists() else core.elf(path, style)
 
 
+def command(*arguments: object) -> list[str]:
+    """The command in a process of its own."""
+    return [
+        sys.executable,
+        "-c",
+        "import sys; from mdf.capture.cli import main; sys.exit(main())",
+        *map(str, arguments),
+    ]
+
+
+def environment() -> dict[str, str]:
+    """What such a process needs to find the modules that the tests have."""
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+
+
 def counters(report: Any) -> dict[str, int]:
     """The counters of a report, or of the oracle's."""
     return {name: getattr(report, name) for name in _COUNTERS}
@@ -114,11 +131,11 @@ class DumpFile:
         self.data = data = path.read_bytes()
         bits = 64 if layout == "64" else 32
         _, offset, code = _MAIN[bits]
-        self.main = dict(zip(_MAIN_NAMES, struct.unpack_from(order + code, data, offset), strict=True))
+        self.main: dict[str, int] = dict(zip(_MAIN_NAMES, struct.unpack_from(order + code, data, offset), strict=True))
         self.version = struct.unpack_from(f"{order}i", data, 8)[0]
         self.utsname = data[12:402]
         block = self.main["block_size"]
-        self.sub = {
+        self.sub: dict[str, int] = {
             name: struct.unpack_from(order + width, data, block + at)[0]
             for name, width, at in zip(_SUB_NAMES, _SUB_WIDTHS[bits], _SUB_OFFSETS[layout], strict=True)
         }

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from captures import command, environment
 from factory import MIB, ElfStyle, KdumpStyle, Note, Ram, Spec, Vmcore, build, flatten, random_layout
 from mdf.capture.cli import main
 
@@ -343,9 +344,8 @@ def test_memory_of_another_kernel_than_vmcoreinfo_says(tmp_path: Path, failing: 
 def test_the_process_says_the_same_and_has_the_status(vmcore: Path, tmp_path: Path) -> None:
     _cut(vmcore, 200_000)
     done = subprocess.run(
-        [sys.executable, "-c", "import sys; from mdf.capture.cli import main; sys.exit(main())"]
-        + ["-d31", str(vmcore), str(tmp_path / "dump")],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        command("-d31", vmcore, tmp_path / "dump"),
+        env=environment(),
         capture_output=True,
         text=True,
         timeout=60,

@@ -197,7 +197,7 @@ def bitmap_files(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     made = []
     mkstemp = tempfile.mkstemp
 
-    def recording(prefix: str, dir: Path | None) -> tuple[int, str]:  # noqa: A002 (the name of mkstemp's)
+    def recording(prefix: str, dir: Path | None) -> tuple[int, str]:
         descriptor, name = mkstemp(prefix=prefix, dir=dir)
         made.append(Path(name))
         return descriptor, name

@@ -10,12 +10,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from os import environ, pathsep
 from pathlib import Path
 
 import pytest
 
-from captures import Descriptor, DumpFile, dump_of
+from captures import Descriptor, DumpFile, command, dump_of, environment
 from factory import Spec, Vmcore, build, random_layout
 from mdf.core.dumps import ElfDump, KdumpFile, open_dump
 from mdf.core.errors import AddressError, FormatError
@@ -29,19 +28,6 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> tuple[Vmcore, Path]:
     return core, core.elf(tmp_path_factory.mktemp("full") / "vmcore")
 
 
-def _command(*arguments: str | Path) -> list[str]:
-    return [
-        sys.executable,
-        "-c",
-        "import sys; from mdf.capture.cli import main; sys.exit(main())",
-        *map(str, arguments),
-    ]
-
-
-def _environment() -> dict[str, str]:
-    return {**environ, "PYTHONPATH": pathsep.join(sys.path)}
-
-
 def _run(limit: int, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
     """Runs the command while no file may become larger than `limit` bytes."""
 
@@ -49,7 +35,7 @@ def _run(limit: int, *arguments: str | Path) -> subprocess.CompletedProcess[str]
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
 
     return subprocess.run(
-        _command(*arguments), env=_environment(), preexec_fn=no_more, capture_output=True, text=True, timeout=60
+        command(*arguments), env=environment(), preexec_fn=no_more, capture_output=True, text=True, timeout=60
     )
 
 
@@ -210,7 +196,7 @@ def test_a_run_that_is_killed_in_the_middle_leaves_an_incomplete_dump(
     )
     process = subprocess.Popen(
         [sys.executable, "-c", slow, form, str(machine[1]), str(path)],
-        env=_environment(),
+        env=environment(),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

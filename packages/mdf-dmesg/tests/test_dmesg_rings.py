@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import random
+import tracemalloc
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -18,7 +19,7 @@ from mdf.core.arch import ARCHITECTURES, Architecture
 from mdf.core.arch.paging import Mapping as Mapped
 from mdf.core.arch.paging import Step
 from mdf.core.dumps import Dump, open_dump
-from mdf.core.errors import AddressError, FormatError, MdfError, MissingInfoError
+from mdf.core.errors import AddressError, FormatError, InputError, MdfError, MissingInfoError
 from mdf.core.formats.vmcoreinfo import Vmcoreinfo
 from mdf.core.kernel import Kernel
 from mdf.dmesg import Log, Record, read_log
@@ -231,6 +232,43 @@ def test_pages_that_the_dump_does_not_have_cost_what_lies_in_them(size_bits: int
     assert log.damage.count == len(lost)
     assert len(log.damage.lines) == log.damage.SHOWN
     assert "the ring of texts is not in the dump at " in log.damage.lines[0]
+
+
+@pytest.mark.parametrize("error", [AddressError, FormatError, InputError])
+def test_a_page_that_cannot_be_read_costs_what_lies_in_it(
+    error: type[MdfError], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ring = LocklessRing(X86_64, count_bits=4, size_bits=13)
+    messages = [Message(bytes([letter]) * 1016) for letter in b"abcdefg"]
+    for message in messages:
+        ring.append(message)
+    core = ring.put_into(build(X86_64))
+    with kernel_of(core.elf(tmp_path / "vmcore")) as kernel:
+        read = kernel.dump.read
+
+        def spoiled(paddr: int, size: int) -> bytes:
+            data = read(paddr, size)
+            if b"c" * 500 in data:
+                raise error("unreadable")
+            return data
+
+        monkeypatch.setattr(kernel.dump, "read", spoiled)
+        log = read_log(kernel)
+        assert list(log) == records(messages[4:])
+    assert log.damage.count == 4
+
+
+def test_a_large_ring_needs_little_memory(tmp_path: Path) -> None:
+    ring = LocklessRing(X86_64, count_bits=10, size_bits=20)
+    for number in range(1000):
+        ring.append(Message(b"x" * 1000, number))
+    with kernel_of(ring.put_into(build(X86_64)).elf(tmp_path / "vmcore")) as kernel:
+        log = read_log(kernel)
+        tracemalloc.start()
+        assert sum(len(record.text) for record in log) == 1_000_000
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+    assert peak < 400_000
 
 
 # The log of 3.5 to 5.9

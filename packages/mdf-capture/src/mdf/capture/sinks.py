@@ -6,7 +6,7 @@ from __future__ import annotations
 import errno
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -17,6 +17,8 @@ Buffer = bytes | bytearray | memoryview
 
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _BUFFERS_MAX = 1024  # IOV_MAX
+# Larger writes to ext4 now and then cost several times as much.
+_CALL_MAX = 1 << 18
 
 
 class PartialWriteError(NoSpaceError):
@@ -83,13 +85,15 @@ class FileSink(Sink):
             raise _cannot_open(path, error.errno or 0) from error
 
     def _put(self, offset: int, buffers: Sequence[Buffer]) -> None:
-        size = sum(map(len, buffers))
-        done = self._pwritev(buffers[:_BUFFERS_MAX], offset, 0)
-        if done < size:
-            # A short write comes before a full device says so; and one call takes so many buffers only.
-            rest = memoryview(b"".join(buffers))
-            while done < size:
-                done += self._pwritev([rest[done:]], offset + done, done)
+        done = 0
+        for piece in _cut(buffers):
+            size, before = sum(map(len, piece)), done
+            done += self._pwritev(piece, offset + done, done)
+            if done < before + size:
+                # A short write comes before a full device says so.
+                rest = memoryview(b"".join(piece))
+                while done < before + size:
+                    done += self._pwritev([rest[done - before :]], offset + done, done)
 
     def _pwritev(self, buffers: Sequence[Buffer], offset: int, done: int) -> int:
         try:
@@ -112,6 +116,24 @@ class FileSink(Sink):
     def abandon(self) -> None:
         with suppress(OutputError):  # The first error is the one of interest.
             self.close()
+
+
+def _cut(buffers: Sequence[Buffer]) -> Iterator[list[Buffer]]:
+    """The buffers in pieces for one system call: at most `_CALL_MAX` bytes and `_BUFFERS_MAX` buffers each."""
+    piece: list[Buffer] = []
+    room = _CALL_MAX
+    for buffer in buffers:
+        at = 0
+        while at < len(buffer):
+            part = buffer if len(buffer) <= room and not at else memoryview(buffer)[at : at + room]
+            piece.append(part)
+            at += len(part)
+            room -= len(part)
+            if not room or len(piece) == _BUFFERS_MAX:
+                yield piece
+                piece, room = [], _CALL_MAX
+    if piece:
+        yield piece
 
 
 class FlattenedSink(Sink):

@@ -1,34 +1,32 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The command mdf-split."""
+"""The command mdf-split, and `makedumpfile --split`."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NoReturn
+from collections.abc import Callable, Sequence
 
 from mdf.core.command import Command
 from mdf.core.commandline import ParsedArguments
-from mdf.core.errors import UnsupportedError
-from mdf.core.manual import Manual
-from mdf.core.options import Mode
-from mdf.core.rules import check, expect_mode
+from mdf.core.messages import Messages
+from mdf.split.manual import SPLIT
+from mdf.split.options import SplitOptions
 
 
-def _prepare(parsed: ParsedArguments) -> NoReturn:
-    check(parsed)
-    expect_mode(parsed, Mode.SPLIT, "mdf-split")
-    raise UnsupportedError("mdf-split cannot write a dump into several files yet.")
+def _prepare(parsed: ParsedArguments) -> Callable[[Messages], None]:
+    options = SplitOptions.from_parsed(parsed)
+    return lambda messages: _run(options, messages)
 
 
-MANUAL = Manual(
-    name="mdf-split",
-    short="write one dump into several files",
-    description="Makes a small dump of a crashed kernel's memory image, written into several files at the same time.",
-    usage=("[OPTION...] VMCORE DUMPFILE DUMPFILE...",),
-    modes=Mode.SPLIT | Mode.CAPTURE,
-)
+def _run(options: SplitOptions, messages: Messages) -> None:
+    from mdf.split.run import split
 
-COMMAND = Command(MANUAL, _prepare, implied="split")
+    for line in split(options, messages).lines():
+        messages.report(line)
+    *names, last = map(str, options.dumpfiles)
+    messages.common(f"\nThe dumpfiles are saved to {', '.join(names)}, and {last}.")
+
+
+COMMAND = Command(SPLIT, _prepare, implied="split")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -1,34 +1,34 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The command mdf-reassemble."""
+"""The command mdf-reassemble, and `makedumpfile --reassemble`."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NoReturn
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from mdf.core.command import Command
 from mdf.core.commandline import ParsedArguments
-from mdf.core.errors import UnsupportedError
-from mdf.core.manual import Manual
+from mdf.core.messages import Messages
 from mdf.core.options import Mode
 from mdf.core.rules import check, expect_mode
+from mdf.split.manual import REASSEMBLE
 
 
-def _prepare(parsed: ParsedArguments) -> NoReturn:
+def _prepare(parsed: ParsedArguments) -> Callable[[Messages], None]:
     check(parsed)
     expect_mode(parsed, Mode.REASSEMBLE, "mdf-reassemble")
-    raise UnsupportedError("mdf-reassemble cannot join the files of a split dump yet.")
+    return lambda messages: _run(parsed, messages)
 
 
-MANUAL = Manual(
-    name="mdf-reassemble",
-    short="join the files of a split dump",
-    description="Joins the files of a split dump.",
-    usage=("[OPTION...] DUMPFILE... DUMPFILE",),
-    modes=Mode.REASSEMBLE,
-)
+def _run(parsed: ParsedArguments, messages: Messages) -> None:
+    from mdf.split.join import JoinOptions, reassemble
 
-COMMAND = Command(MANUAL, _prepare, implied="reassemble")
+    *parts, dumpfile = map(Path, parsed.operands)
+    reassemble(JoinOptions(tuple(parts), dumpfile, force=parsed.has("force")), messages)
+    messages.common(f"\nThe dumpfile is saved to {dumpfile}.")
+
+
+COMMAND = Command(REASSEMBLE, _prepare, implied="reassemble")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -6,12 +6,10 @@ from __future__ import annotations
 import mmap
 from bisect import bisect_right
 from collections.abc import Iterable
-from heapq import heappop, heappush
-from itertools import pairwise
-from operator import itemgetter
 
 from mdf.core.bitmap import Bitmap, Place
 from mdf.core.dumps.dump import Dump, Extent, NoteSegment, Segment, check_memory_top, kernel_word
+from mdf.core.dumps.overlaps import first_wins
 from mdf.core.dumps.source import Source
 from mdf.core.errors import AddressError, FormatError
 from mdf.core.formats import elf
@@ -154,20 +152,11 @@ def _read_headers(source: Source) -> tuple[ElfHeader, list[ProgramHeader]]:
 
 def _disjoint(loads: list[ProgramHeader]) -> list[Extent]:
     """The memory of the segments without overlaps, in order of address: the first segment in the file wins."""
-    extents: list[Extent] = []
-    waiting = sorted(
-        ((load.paddr, number) for number, load in enumerate(loads) if load.memsz), key=itemgetter(0), reverse=True
-    )
-    covering: list[int] = []  # The segments around, the first in the file on top; those that ended go when they surface.
-    for start, end in pairwise(sorted({edge for load in loads for edge in (load.paddr, load.end)})):
-        while waiting and waiting[-1][0] == start:
-            heappush(covering, waiting.pop()[1])
-        while covering and loads[covering[0]].end <= start:
-            heappop(covering)
-        if covering:
-            load = loads[covering[0]]
-            data_end = max(min(load.file_end, end), start)
-            extents.append(Extent(start, end, data_end, load.offset + start - load.paddr))
+    extents = []
+    for start, end, index in first_wins([(load.paddr, load.end) for load in loads]):
+        load = loads[index]
+        data_end = max(min(load.file_end, end), start)
+        extents.append(Extent(start, end, data_end, load.offset + start - load.paddr))
     return extents
 
 

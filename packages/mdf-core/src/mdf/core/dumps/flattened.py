@@ -7,6 +7,7 @@ from bisect import bisect_right
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from mdf.core.dumps.overlaps import first_wins
 from mdf.core.dumps.source import Source
 from mdf.core.errors import FormatError
 from mdf.core.formats import flattened
@@ -85,34 +86,6 @@ def _records(raw: Source) -> Iterator[Record]:
 
 def _disjoint(records: list[Record]) -> list[Record]:
     """The records in order of their place in the dump; where they overlap, the later one in the stream wins."""
-    result: list[Record] = []
-    cluster: list[Record] = []
-    end = 0
-    for record in sorted(records):
-        if record.start >= end:
-            result += _resolved(cluster)
-            cluster = []
-        cluster.append(record)
-        end = max(end, record.end)
-    return result + _resolved(cluster)
-
-
-def _resolved(cluster: list[Record]) -> list[Record]:
-    if len(cluster) < 2:
-        return cluster
-    kept: list[Record] = []
-    for record in sorted(cluster, key=lambda record: -record.offset):
-        pieces = [record]
-        for winner in kept:
-            pieces = [piece for old in pieces for piece in _without(old, winner)]
-        kept += pieces
-    return sorted(kept)
-
-
-def _without(record: Record, winner: Record) -> Iterator[Record]:
-    """What of a record another one does not cover."""
-    if record.start < min(record.end, winner.start):
-        yield Record(record.start, min(record.end, winner.start), record.offset)
-    first = max(record.start, winner.end)
-    if first < record.end:
-        yield Record(first, record.end, record.offset + first - record.start)
+    latest = records[::-1]
+    pieces = first_wins([(record.start, record.end) for record in latest])
+    return [Record(start, end, latest[index].offset + start - latest[index].start) for start, end, index in pieces]

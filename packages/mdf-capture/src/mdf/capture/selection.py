@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The pages that a dump level keeps, and the report of those it leaves out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from mdf.capture.free_lists import exclude_free_pages
+from mdf.capture.page_filter import exclude_pages, needs_scan
+from mdf.capture.report import Report
+from mdf.capture.rules import DumpLevel, Kind
+from mdf.capture.survey import Survey
+from mdf.core.bitmap import Bitmap
+from mdf.core.messages import Messages
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What `level` keeps of a dump: `keep` is bitmap 2, `excluded` the number of pages of each kind left out."""
+
+    seen: Survey
+    level: int
+    keep: Bitmap
+    excluded: Mapping[Kind, int]
+
+    def report(self, zero: int, written: int, elf_excluded: int | None = None) -> Report:
+        """The report of a dump of these pages; `elf_excluded` is None for the kdump-compressed format."""
+        seen, excluded = self.seen, self.excluded
+        return Report(
+            level=self.level,
+            total=seen.max_mapnr,
+            original=seen.count_present(elf_excluded is not None),
+            zero=zero,
+            cache=excluded[Kind.CACHE],
+            cache_private=excluded[Kind.CACHE_PRIVATE],
+            user=excluded[Kind.USER],
+            free=excluded[Kind.FREE],
+            hwpoison=excluded[Kind.HWPOISON],
+            offline=excluded[Kind.OFFLINE],
+            written=written,
+            elf_excluded=elf_excluded,
+            lookups=seen.known.kernel.machine.lookups if seen.known else (0, 0),
+        )
+
+
+def select(seen: Survey, requested: int, messages: Messages, *, elf: bool = False) -> Selection:
+    """Selects pages by a dump level; what the dump itself was made without stays left out."""
+    dump = seen.dump
+    level = requested | dump.level
+    if level != requested:
+        made = f"{dump.source.path} was created by dump_level({dump.level})"
+        messages.common(f"dump_level is changed to {level}, because {made}.", end="")
+    keep = dump.stored(seen.present)
+    return Selection(seen, level, keep, _exclude(seen, level, keep, messages, elf))
+
+
+def _exclude(seen: Survey, level: int, keep: Bitmap, messages: Messages, elf: bool) -> dict[Kind, int]:
+    """Clears what the level leaves out in `keep`; the number of pages of each kind."""
+    counters = dict.fromkeys(Kind, 0)
+    known = seen.known
+    if known is None:
+        return counters
+    if needs_scan(level, known.layout, seen.by_struct_page):
+        with messages.step("Excluding unnecessary pages") as progress:
+            scan_level = level if seen.by_struct_page else level & ~DumpLevel.FREE
+            for window in seen.windows(elf):
+                exclude_pages(known, scan_level, keep, window, counters, messages.common, progress)
+    if level & DumpLevel.FREE and not seen.by_struct_page:
+        messages.debug("Free pages are found by the lists of the buddy system.")
+        with messages.step("Excluding free pages"):
+            counters[Kind.FREE] += exclude_free_pages(known.kernel, known.pieces, keep)
+    return counters

@@ -1,0 +1,276 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Pages of kdump-compressed dumps: every codec, missing pages, and damage of descriptors, data and bitmaps."""
+
+from __future__ import annotations
+
+import random
+import struct
+import tracemalloc
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from mdf.core.bitmap import Place
+from mdf.core.dumps import KdumpFile, open_dump
+from mdf.core.dumps.codecs import CODECS, DEFLATE_VARIABLE, DEFLATES, Codec, PageDecoder, codec_named
+from mdf.core.errors import AddressError, FormatError, MdfError, MissingCodecError, UsageError
+from mdf.core.formats.diskdump import Flag
+
+SIZE = 4096
+PAGES = {
+    "zeros": bytes(SIZE),
+    "text": (b"dentry inode super block " * 200)[:SIZE],
+    "random": random.Random(1).randbytes(SIZE),
+    "half": random.Random(2).randbytes(SIZE // 2) + bytes(SIZE // 2),
+}
+codecs = pytest.mark.parametrize("codec", CODECS, ids=lambda codec: codec.name)
+
+
+def packed(codec: Codec, page: bytes) -> bytes:
+    """The page as the codec packs it; without the codec the test is skipped."""
+    try:
+        return codec.compressor()(page)
+    except MissingCodecError as error:
+        pytest.skip(f"{error} {error.hint}")
+
+
+@codecs
+@pytest.mark.parametrize("name", PAGES)
+def test_a_packed_page_comes_back(codec: Codec, name: str) -> None:
+    data = packed(codec, PAGES[name])
+    assert PageDecoder(SIZE).decode(data, codec.flag, 0) == PAGES[name]
+    assert name != "text" or len(data) < SIZE // 4
+
+
+@pytest.mark.parametrize("module", DEFLATES.values(), ids=DEFLATES)
+def test_every_deflate_reads_what_zlib_wrote_and_zlib_reads_theirs(module: str) -> None:
+    from importlib import import_module
+
+    try:
+        loaded = import_module(module)
+    except ImportError:
+        pytest.skip(f"{module} is not installed")
+    codec = codec_named("zlib")
+    for page in PAGES.values():
+        assert codec.decompress(loaded)(zlib.compress(page), SIZE) == page
+        assert zlib.decompress(codec.compress(loaded)(page)) == page
+        with pytest.raises(Exception, match=r"."):
+            codec.decompress(loaded)(zlib.compress(page + b"x"), SIZE)
+
+
+@codecs
+def test_damaged_data_is_an_error_that_names_the_page(codec: Codec) -> None:
+    decoder, chance = PageDecoder(SIZE), random.Random(3)
+    data = packed(codec, PAGES["text"])
+    with pytest.raises(FormatError, match=r"0x77"):
+        decoder.decode(data[: len(data) // 2], codec.flag, 0x77)
+    with pytest.raises(FormatError, match=r"0x77"):
+        decoder.decode(b"", codec.flag, 0x77)
+    for _ in range(300):
+        damaged = bytearray(data)
+        for _ in range(chance.choice((1, 2, 8))):
+            damaged[chance.randrange(len(damaged))] = chance.randrange(256)
+        try:
+            assert len(decoder.decode(bytes(damaged), codec.flag, 0x77)) == SIZE
+        except FormatError as error:
+            assert "0x77" in str(error)
+
+
+@codecs
+@pytest.mark.parametrize("length", [1, SIZE - 1, SIZE + 1, 64 << 20])
+def test_data_of_another_length_than_a_page_is_an_error_and_is_never_all_unpacked(codec: Codec, length: int) -> None:
+    if codec.name == "LZO" and length > 1 << 20:
+        pytest.skip("LZO packs at the most 1 to 255: a page can't unpack to more than a MiB")
+    data = packed(codec, bytes(length))
+    tracemalloc.start()
+    try:
+        with pytest.raises(FormatError, match="0x5"):
+            PageDecoder(SIZE).decode(data, codec.flag, 5)
+        assert tracemalloc.get_traced_memory()[1] < 4 << 20
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("flags", [0x40, 0x100, 0x80000000, 0x41, Flag.ZLIB | Flag.LZO])
+def test_an_unknown_compression_is_never_taken_for_none(flags: int) -> None:
+    with pytest.raises(FormatError, match=r"page 0x9 .*|Page 0x9 is compressed in an unknown way"):
+        PageDecoder(SIZE).decode(PAGES["text"], flags, 9)
+
+
+def test_a_codec_that_is_not_installed_is_named_with_its_package() -> None:
+    codec = Codec("odd", Flag.ZLIB, ("no_such.module",), "odd-package", lambda module: bytes, lambda module: min)
+    for ask in (codec.compressor, codec.decompressor):
+        with pytest.raises(MissingCodecError, match="odd") as caught:
+            ask()
+        assert caught.value.hint == "Install it with: pip install odd-package"
+
+
+def test_a_deflate_can_be_asked_for_and_an_unknown_one_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(DEFLATE_VARIABLE, "zlib")
+    assert codec_named("ZLIB").compressor()(PAGES["text"]) == zlib.compress(PAGES["text"], 1)
+    monkeypatch.setenv(DEFLATE_VARIABLE, "best")
+    with pytest.raises(UsageError, match="zlib-ng"):
+        codec_named("zlib").compressor()
+
+
+Descriptor = tuple[int, int, int]
+HELD = 3
+
+
+def dump(
+    descriptors: list[Descriptor],
+    data: bytes,
+    *,
+    status: int = 0,
+    level: int = 0,
+    bitmap_blocks: int = 2,
+    max_mapnr: int = 16,
+    bitmaps: bytes | None = None,
+) -> bytes:
+    """A dump of version 6, written field by field: pages 4, 5 and 6 of 16 are stored. Data are behind 24 * 3 bytes."""
+    utsname = b"".join(name.ljust(65, b"\x00") for name in (b"Linux", b"n", b"6.1.0", b"v", b"x86_64", b"d"))
+    head = b"KDUMP   " + struct.pack("<i", 6) + utsname + bytes(6)
+    head += struct.pack("<qqIiiIIIIIIi", 0, 0, status, SIZE, 1, bitmap_blocks, max_mapnr, 0, 0, 0, 0, 1)
+    sub = struct.pack("<QiiQQqQqQqQQQQ", 0, level, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, max_mapnr)
+    if bitmaps is None:
+        bitmaps = b"\xff\xff".ljust(SIZE, b"\x00") + b"\x70\x00".ljust(SIZE, b"\x00")
+    table = b"".join(struct.pack("<qIIQ", *descriptor, 0) for descriptor in descriptors)
+    return head.ljust(SIZE, b"\x00") + sub.ljust(SIZE, b"\x00") + bitmaps + table + data
+
+
+DATA = 4 * SIZE + 24 * HELD
+SOUND: list[Descriptor] = [(DATA, SIZE, 0), (DATA + SIZE, SIZE, 0), (DATA, SIZE, 0)]
+CONTENT = PAGES["text"] + PAGES["random"]
+
+
+@pytest.fixture
+def opened(tmp_path: Path) -> Callable[[bytes], KdumpFile]:
+    def opened(data: bytes) -> KdumpFile:
+        path = tmp_path / "dump"
+        path.write_bytes(data)
+        made = open_dump(path)
+        assert isinstance(made, KdumpFile)
+        return made
+
+    return opened
+
+
+def test_pages_are_found_by_their_rank_and_may_share_data(opened: Callable[[bytes], KdumpFile]) -> None:
+    with opened(dump(SOUND, CONTENT)) as made:
+        assert made.read(4 * SIZE, 3 * SIZE) == PAGES["text"] + PAGES["random"] + PAGES["text"]
+        assert list(made.runs()) == [(4, 7)]
+        with pytest.raises(AddressError, match="Page 0x7 is not in"):
+            made.read(7 * SIZE - 1, 2)
+        with pytest.raises(AddressError, match="Page 0x3 is not in"):
+            made.read(4 * SIZE - 1, 2)
+        with pytest.raises(AddressError):
+            made.read(1 << 63, 1)
+
+
+def test_ranks_count_over_chunks_of_pages(opened: Callable[[bytes], KdumpFile]) -> None:
+    # 3 bitmap blocks of pages: the pages just before and behind where a chunk of 32768 ends.
+    stored = bytearray(2 * SIZE)
+    for pfn in (0, 32767, 32768, 65535):
+        stored[pfn >> 3] |= 1 << (pfn & 7)
+    data = 6 * SIZE + 24 * 4
+    table = [(data + number * SIZE, SIZE, 0) for number in range(4)]
+    body = b"".join(bytes([number + 1]) * SIZE for number in range(4))
+    image = dump(table, body, bitmap_blocks=4, max_mapnr=65536, bitmaps=b"\xff" * 2 * SIZE + bytes(stored))
+    with opened(image) as made:
+        assert [made.read(pfn * SIZE, 1)[0] for pfn in (0, 32767, 32768, 65535)] == [1, 2, 3, 4]
+
+
+def test_a_page_without_data_is_missing_and_known_to_be(opened: Callable[[bytes], KdumpFile]) -> None:
+    lost = [SOUND[0], (0, 0, 0), SOUND[2]]
+    with opened(dump(lost, CONTENT, status=Flag.INCOMPLETE)) as made:
+        assert made.incomplete
+        assert made.read(6 * SIZE, SIZE) == PAGES["text"]
+        with pytest.raises(AddressError, match="Page 0x5 is missing: .* incomplete"):
+            made.read(5 * SIZE, 1)
+        stored = made.stored(made.present(made.max_mapnr, Place(), partial_tail=True))
+        assert list(stored.runs()) == [(4, 5), (6, 7)]
+
+
+@pytest.mark.parametrize("kept", [0, 10, 24, 30, 24 * HELD, 24 * HELD + 5, 24 * HELD + SIZE])
+def test_an_incomplete_dump_has_the_pages_whose_data_is_in_the_file(
+    kept: int, opened: Callable[[bytes], KdumpFile]
+) -> None:
+    image = dump([(DATA + number * SIZE, SIZE, 0) for number in range(HELD)], CONTENT, status=Flag.INCOMPLETE)
+    with opened(image[: 4 * SIZE + kept]) as made:
+        assert list(made.runs()) == ([(4, 5)] if kept == 24 * HELD + SIZE else [])
+
+
+@pytest.mark.parametrize(
+    "damaged",
+    [
+        (DATA, SIZE + 1, 0),
+        (DATA, 0xFFFFFFFF, 0),
+        (-1, SIZE, 0),
+        (-(1 << 63), SIZE, 0),
+        ((1 << 63) - 1, SIZE, 0),
+        (DATA + 2 * SIZE - 10, SIZE, 0),
+        (DATA, SIZE - 1, 0),
+        (DATA, 0, 0),
+        (DATA, 0, Flag.ZLIB),
+        (DATA, SIZE, Flag.ZLIB),
+        (DATA, SIZE, 0x1000),
+    ],
+)
+def test_a_damaged_descriptor_is_an_error_that_names_its_page(
+    damaged: Descriptor, opened: Callable[[bytes], KdumpFile]
+) -> None:
+    with opened(dump([SOUND[0], damaged, SOUND[2]], CONTENT)) as made:
+        assert made.read(6 * SIZE, SIZE) == PAGES["text"]
+        with pytest.raises(FormatError, match=r"0x5"):
+            made.read(5 * SIZE, 1)
+        with pytest.raises(FormatError, match=r"0x5"):
+            made.read_pages(4, 7, memoryview(bytearray(3 * SIZE)))
+
+
+def test_a_dump_cut_off_in_its_descriptors_is_an_error(opened: Callable[[bytes], KdumpFile]) -> None:
+    with opened(dump(SOUND, CONTENT)[: 4 * SIZE + 30]) as made, pytest.raises(FormatError, match="truncated"):
+        made.read(5 * SIZE, 1)
+
+
+@pytest.mark.parametrize(("blocks", "pages"), [(0, 16), (1, 8 * SIZE + 1), (2, 2 * 8 * SIZE + 1), (2, 1 << 31)])
+def test_bitmaps_that_are_too_small_are_an_error(
+    blocks: int, pages: int, opened: Callable[[bytes], KdumpFile]
+) -> None:
+    with pytest.raises(FormatError, match="bitmaps|truncated"):
+        opened(dump(SOUND, CONTENT, bitmap_blocks=blocks, max_mapnr=pages))
+
+
+def test_a_dump_of_one_bitmap_has_all_pages_it_knows(opened: Callable[[bytes], KdumpFile]) -> None:
+    only = b"\x70\x00".ljust(SIZE, b"\x00")
+    # The descriptors are where they would be behind one block.
+    image = dump([(DATA - SIZE, SIZE, 0)] * HELD, CONTENT, bitmap_blocks=1, bitmaps=only)
+    with opened(image) as made:
+        present = made.present(made.max_mapnr, Place(), partial_tail=True)
+        assert list(present.runs()) == list(made.runs()) == [(4, 7)]
+        assert made.read(5 * SIZE, SIZE) == PAGES["text"]
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_random_damage_is_read_or_one_of_our_errors(seed: int, opened: Callable[[bytes], KdumpFile]) -> None:
+    chance = random.Random(seed)
+    pages = [zlib.compress(page) for page in (PAGES["text"], PAGES["half"], PAGES["zeros"])]
+    table, at = [], DATA
+    for page in pages:
+        table.append((at, len(page), int(Flag.ZLIB)))
+        at += len(page)
+    image = dump(table, b"".join(pages), level=1)
+    for _ in range(60):
+        damaged = bytearray(image)
+        for _ in range(chance.choice((1, 4, 16))):
+            where = chance.choice((chance.randrange(8, 464), SIZE + chance.randrange(104), 4 * SIZE))
+            where = where if where < 4 * SIZE else chance.randrange(2 * SIZE, len(image))
+            damaged[where] = chance.choice((0, 0xFF, chance.randrange(256)))
+        try:
+            with opened(bytes(damaged)) as made:
+                for start, end in made.runs():
+                    for pfn in range(start, min(end, start + 8)):
+                        made.read(pfn * made.page_size, made.page_size)
+        except MdfError as error:
+            assert "\n" not in str(error)
