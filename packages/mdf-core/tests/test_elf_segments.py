@@ -164,7 +164,7 @@ def test_a_vmcore_without_vmcoreinfo_is_read_as_far_as_it_goes(opened: Callable[
         assert (dump.nr_cpus, dump.xen) == (1, False)
 
 
-@pytest.mark.parametrize("missing", [1, 5, 20])
+@pytest.mark.parametrize("missing", [3, 20, 32])
 def test_a_note_cut_short_is_an_error(missing: int, opened: Callable[[bytes], ElfDump]) -> None:
     with pytest.raises(FormatError, match="truncated in the note"):
         opened(vmcore(SHAPES["abutting"], [note(b"VMCOREINFO", 0, INFO)[:-missing]]))

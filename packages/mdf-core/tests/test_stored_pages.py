@@ -56,8 +56,6 @@ def test_every_deflate_reads_what_zlib_wrote_and_zlib_reads_theirs(module: str) 
     for page in PAGES.values():
         assert codec.decompress(loaded)(zlib.compress(page), SIZE) == page
         assert zlib.decompress(codec.compress(loaded)(page)) == page
-        with pytest.raises(Exception, match=r"."):
-            codec.decompress(loaded)(zlib.compress(page + b"x"), SIZE)
 
 
 @codecs
@@ -81,9 +79,8 @@ def test_damaged_data_is_an_error_that_names_the_page(codec: Codec) -> None:
 @codecs
 @pytest.mark.parametrize("length", [1, SIZE - 1, SIZE + 1, 64 << 20])
 def test_data_of_another_length_than_a_page_is_an_error_and_is_never_all_unpacked(codec: Codec, length: int) -> None:
-    if codec.name == "LZO" and length > 1 << 20:
-        pytest.skip("LZO packs at the most 1 to 255: a page can't unpack to more than a MiB")
-    data = packed(codec, bytes(length))
+    # LZO packs at the most 1 to 255: a page of it can't unpack to more than a MiB.
+    data = packed(codec, bytes(min(length, 255 * SIZE) if codec.name == "LZO" else length))
     tracemalloc.start()
     try:
         with pytest.raises(FormatError, match="0x5"):
