@@ -15,6 +15,7 @@ from argparse_manpage.manpage import Manpage
 import makedumpfile.manual
 import mdf.capture.manual
 import mdf.dmesg.manual
+import mdf.split.manual
 from mdf.core import __version__
 from mdf.core.manual import Manual
 from mdf.core.version import RELEASED
@@ -25,6 +26,8 @@ PAGES = (
     (ROOT / "man", makedumpfile.manual.MANUAL),
     (ROOT / "packages/mdf-capture/man", mdf.capture.manual.MANUAL),
     (ROOT / "packages/mdf-dmesg/man", mdf.dmesg.manual.MANUAL),
+    (ROOT / "packages/mdf-split/man", mdf.split.manual.SPLIT),
+    (ROOT / "packages/mdf-split/man", mdf.split.manual.REASSEMBLE),
 )
 
 

@@ -179,3 +179,11 @@ def test_a_stream_that_cannot_be_read_at_offsets_is_an_input_error(tmp_path: Pat
     finally:
         os.close(read)
         os.close(write)
+
+
+def test_pages_read_into_a_used_buffer_leave_nothing_of_what_was_in_it(tmp_path: Path) -> None:
+    with open_dump(core().elf(tmp_path / "vmcore")) as dump:
+        for pfn in (0x9F, 6 * MIB // 4096):  # The segment covers its beginning only.
+            buffer = bytearray(b"\xaa" * 4096)
+            dump.read_pages(pfn, pfn + 1, memoryview(buffer))
+            assert buffer == page(core(), pfn)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Segments that overlap, abut, end inside a page or are not all in the file; headers at unusual places; several notes."""
+"""Segments that overlap, abut or end inside a page; headers at unusual places; several note segments."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import random
 import struct
 import time
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -228,4 +229,4 @@ def test_many_overlaps_take_no_more_time_than_sorting(shape: str) -> None:
     started = time.process_time()
     pieces = list(first_wins(ranges))
     assert time.process_time() - started < 3
-    assert all(end == start for (_, end, _), (start, _, _) in zip(pieces, pieces[1:], strict=False))
+    assert all(end == start for (_, end, _), (start, _, _) in pairwise(pieces))

@@ -131,17 +131,17 @@ def test_an_impossible_map_of_nodes_is_an_error(tmp_path: Path) -> None:
 def test_the_root_of_extreme_sections_is_an_array_or_since_4_15_a_pointer_to_it(
     release: str, root_pointer: bool, tmp_path: Path
 ) -> None:
-    core = build(Spec(release=release, ram=RAM, section_size_bits=22, root_pointer=root_pointer))
+    spec = Spec(release=release, ram=RAM, section_size_bits=22, max_physmem_bits=36, root_pointer=root_pointer)
+    core = build(spec)
     with kernel_of(core, tmp_path / "vmcore") as kernel:
         found, made = page_addresses(core, kernel)
         assert found == made
 
 
-@pytest.mark.parametrize("size", [16, 24, 32])
-def test_sections_have_the_size_that_the_kernel_exports(size: int, tmp_path: Path) -> None:
-    if size == 24:
-        pytest.importorskip("mdf.core.kernel")  # R is no power of two there: the kernel never has it with EXTREME.
-    model = Model.SPARSEMEM if size == 24 else Model.SPARSEMEM_EXTREME
+@pytest.mark.parametrize(
+    ("size", "model"), [(16, Model.SPARSEMEM_EXTREME), (32, Model.SPARSEMEM_EXTREME), (24, Model.SPARSEMEM)]
+)
+def test_sections_have_the_size_that_the_kernel_exports(size: int, model: Model, tmp_path: Path) -> None:
     core = build(Spec(ram=RAM, model=model, section_size_bits=22, sizeof_mem_section=size))
     with kernel_of(core, tmp_path / "vmcore") as kernel:
         found, made = page_addresses(core, kernel)
@@ -154,6 +154,15 @@ def test_sections_of_memory_that_is_not_there_have_no_struct_pages(tmp_path: Pat
         found, made = page_addresses(core, kernel)
         assert found == made
         assert 20 * MIB // 4096 not in found
+
+
+def test_a_map_below_its_biased_address_wraps_as_the_kernels_arithmetic_does(tmp_path: Path) -> None:
+    ram = (Ram(1 * MIB, 7 * MIB), Ram(1 << 30, (1 << 30) + 4 * MIB))
+    core = build(Spec(arch="linear", byteorder="big", machine=22, release="3.10.0", ram=ram))
+    assert any(piece.address < piece.pfn_start * core.machine.page.size for piece in core.pieces)
+    with kernel_of(core, tmp_path / "vmcore") as kernel:
+        found, made = page_addresses(core, kernel)
+        assert found == made
 
 
 @pytest.mark.parametrize(
@@ -184,6 +193,9 @@ def test_an_absurd_number_of_sections_is_refused_before_it_is_read(tmp_path: Pat
         for max_mapnr in (1 << 40, 1 << 34):
             with pytest.raises(FormatError, match="Impossible number of memory sections"):
                 mem_map(kernel, max_mapnr)
+    core = build(replace(core.spec, without=("SIZE(mem_section)",), extra=("SIZE(mem_section)=4096",)))
+    with kernel_of(core, tmp_path / "large") as kernel, pytest.raises(FormatError, match="1048576 of 4096 bytes"):
+        mem_map(kernel, 1 << 30)
 
 
 def test_a_kernel_without_the_keys_of_a_model_is_told_so(tmp_path: Path) -> None:

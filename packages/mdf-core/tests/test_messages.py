@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import io
+import time
 
 import pytest
 
@@ -80,3 +81,28 @@ def test_a_console_that_went_away_does_not_cost_the_dump() -> None:
     messages = Messages(31, stdout=Gone(), stderr=Gone())
     messages.common("text")
     messages.error("text")
+
+
+def test_a_progress_line_comes_once_a_second_with_the_next_spinner(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 100.0
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    err = io.StringIO()
+    with Messages(Level.PROGRESS, stderr=err).step("Checking for memory holes") as progress:
+        for tenth in range(60):
+            now = 100 + tenth / 10
+            progress.update(tenth, 59)
+    lines = err.getvalue().split("\r")[1:]
+    assert [line[50:] for line in lines] == [
+        f": [{percent} %] {spinner}  {' ' * 16}"
+        for percent, spinner in zip((" 16.9", " 33.8", " 50.8", " 67.7", " 84.7", "100.0"), "/|\\-/|", strict=True)
+    ]
+    assert {line[:50] for line in lines} == {"Checking for memory holes".ljust(50)}
+
+
+def test_the_hundred_percent_line_comes_once() -> None:
+    err = io.StringIO()
+    with Messages(Level.PROGRESS, stderr=err).step("Copying data") as progress:
+        progress.update(0, 0)
+        progress.done()
+        progress.done()
+    assert err.getvalue().count("\r") == 1

@@ -17,7 +17,12 @@ from mdf.core.formats.elf import ByteOrder
 from mdf.core.kernel import Kernel
 
 PRESENT, HUGE = 1, 1 << 7
-FOUR = (TableLevel("PGD", 39, 9), TableLevel("PUD", 30, 9, HUGE), TableLevel("PMD", 21, 9, HUGE), TableLevel("PTE", 12, 9, -1))
+FOUR = (
+    TableLevel("PGD", 39, 9),
+    TableLevel("PUD", 30, 9, HUGE),
+    TableLevel("PMD", 21, 9, HUGE),
+    TableLevel("PTE", 12, 9, -1),
+)
 FIVE = (TableLevel("PGD", 48, 9), TableLevel("P4D", 39, 9), *FOUR[1:])
 # Other machines' shapes: 3 levels of 16 KiB pages; 2 levels of 32-bit entries.
 THREE = (TableLevel("PGD", 36, 11, HUGE), TableLevel("PMD", 25, 11, HUGE), TableLevel("PTE", 14, 11, -1))
@@ -58,7 +63,8 @@ class Memory:
             entry, size = self.get(table, index), 1 << level.shift
             if number == depth:
                 if not entry:
-                    leaf = HUGE if level.leaf != -1 else 0
+                    # Between the flags and the address of a large page, bit 12 is one more flag.
+                    leaf = HUGE | 1 << 12 if level.leaf != -1 else 0
                     self.put(table, index, paddr & -size | self.secret | leaf | PRESENT)
                     self.pages.append((vaddr & -size, paddr & -size, size))
                 return
@@ -123,7 +129,7 @@ def test_random_tables_map_random_addresses_to_where_they_were_mapped(name: str)
                 walker.translate(vaddr)
 
 
-@pytest.mark.parametrize(("depth", "name"), enumerate(("PGD", "PUD", "PMD", "PTE")))
+@pytest.mark.parametrize(("depth", "name"), list(enumerate(("PGD", "PUD", "PMD", "PTE"))))
 def test_an_entry_that_is_not_present_is_named_with_its_level(depth: int, name: str) -> None:
     memory = Memory(FOUR, "little", 8)
     memory.map(0x1234_5000, 0x7000, 3)
@@ -163,7 +169,7 @@ def test_a_trace_sees_each_entry_and_where_it_is() -> None:
     mapping = memory.walker().translate(0x4020_0123, steps.append)
     assert mapping == Mapping(0x60_0123, 0x1F_FEDD)
     assert [step.level for step in steps] == ["PGD", "PUD", "PMD"]
-    assert [step.entry for step in steps][-1] == 0x60_0000 | HUGE | PRESENT
+    assert steps[-1].entry == 0x60_0000 | 1 << 12 | HUGE | PRESENT
     assert steps[0].entry_paddr == memory.ROOT
     assert steps[1].entry_paddr == (steps[0].entry & ADDRESS) + 8
     assert steps[2].entry_paddr == (steps[1].entry & ADDRESS) + 8

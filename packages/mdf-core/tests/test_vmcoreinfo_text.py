@@ -80,7 +80,7 @@ def test_numbers_may_be_negative_as_page_types_and_phys_base_are() -> None:
 def test_a_size_offset_or_length_that_cannot_be_is_refused_with_its_line(kind: str, value: str) -> None:
     text = info(f"{kind}(x)={value}")
     with pytest.raises(FormatError, match=rf"^Invalid data in vmcoreinfo: {kind}\(x\)="):
-        {"SIZE": text.size, "OFFSET": text.offset, "LENGTH": text.length}[kind]("x")
+        getattr(text, kind.lower())("x")
 
 
 def test_the_marker_of_an_array_without_a_length_is_a_length() -> None:
@@ -95,7 +95,7 @@ def test_a_symbol_that_cannot_be_an_address_is_refused(value: str) -> None:
 
 @pytest.mark.parametrize("value", ["0", "1", "-4096", "4095", "6144", str(1 << 40), "", "four"])
 def test_a_page_size_that_is_none_is_refused(value: str) -> None:
-    with pytest.raises(FormatError, match="^Invalid data in vmcoreinfo: PAGESIZE="):
+    with pytest.raises(FormatError, match=r"^Invalid data in vmcoreinfo: PAGESIZE="):
         _ = info(f"PAGESIZE={value}").page_size
 
 

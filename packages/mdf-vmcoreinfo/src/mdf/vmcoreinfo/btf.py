@@ -73,7 +73,9 @@ class _Btf:
         if version != 1:
             raise FormatError(f"BTF: version {version} at byte 2 is not known")
         if header < 24 or max(header + type_off + type_len, header + str_off + str_len) > len(data):
-            raise FormatError(f"BTF: the header at byte 0 names types or strings beyond the {len(data)} bytes there are")
+            raise FormatError(
+                f"BTF: the header at byte 0 names types or strings beyond the {len(data)} bytes there are"
+            )
         self._data = data
         self._end = header + type_off + type_len
         self._three = struct.Struct(order + "3I")
@@ -115,8 +117,9 @@ class _Btf:
             at = self._resolve(position)
             if self._kind(at) in _COMPOSITE:
                 members: dict[str, Member] = {}
-                self._flatten(at, 0, members, MAX_DEPTH)
-                self.types.structures[name] = Structure(self._header(at)[2], members)
+                inner: dict[str, Member] = {}
+                self._flatten(at, 0, members, inner, MAX_DEPTH)
+                self.types.structures[name] = Structure(self._header(at)[2], inner | members)
 
     def _take_constants(self, kind: Kind, position: int) -> None:
         _, info, _ = self._header(position)
@@ -129,18 +132,20 @@ class _Btf:
                     value -= 1 << bits
                 self.types.constants.setdefault(self._constants[element[0]], value)
 
-    def _flatten(self, position: int, base: int, members: dict[str, Member], depth: int) -> None:
+    def _flatten(
+        self, position: int, base: int, members: dict[str, Member], inner: dict[str, Member], depth: int
+    ) -> None:
+        """Notes the members of a structure, and in `inner` those of the structures that have a name within it."""
+        if not depth:
+            raise FormatError(f"BTF: the structure at byte {position} is nested too deeply")
         _, info, _ = self._header(position)
         for name, type_id, bits in self._elements(position, 12):
             offset = base + (bits & 0xFFFFFF if info & _KIND_FLAG else bits) // 8
+            nested = self._resolve(self._position(type_id))
             if name:
                 members.setdefault(self._string(name), Member(offset, self._length(type_id)))
-                continue
-            nested = self._resolve(self._position(type_id))
             if self._kind(nested) in _COMPOSITE:
-                if not depth:
-                    raise FormatError(f"BTF: the structure at byte {position} is nested too deeply")
-                self._flatten(nested, offset, members, depth - 1)
+                self._flatten(nested, offset, inner if name else members, inner, depth - 1)
 
     def _length(self, type_id: int) -> int | None:
         """The number of elements if the type is an array."""

@@ -3,34 +3,112 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NoReturn
+import getopt
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
-from mdf.core.command import Command
-from mdf.core.commandline import ParsedArguments
-from mdf.core.errors import UnsupportedError
-from mdf.core.manual import Manual
+from mdf.core.command import Command, run_main
+from mdf.core.commandline import INVALID, ParsedArguments, parse
+from mdf.core.errors import OutputError, UsageError
+from mdf.core.messages import Messages
 from mdf.core.options import Mode
-from mdf.core.rules import check, expect_mode
+from mdf.core.rules import check, expect_mode, mode_of
+from mdf.vmcoreinfo.manual import MANUAL
 
 
-def _prepare(parsed: ParsedArguments) -> NoReturn:
+def _prepare(parsed: ParsedArguments) -> Callable[[Messages], None]:
+    """The syntax of makedumpfile: -g."""
     check(parsed)
     expect_mode(parsed, Mode.GENERATE, "mdf-vmcoreinfo")
-    raise UnsupportedError("mdf-vmcoreinfo cannot read debug information yet.")
+    target, xen_syms = Path(parsed.last("generate") or ""), parsed.last("xen_syms")
+    source = Path(xen_syms or parsed.last("vmlinux") or "")
+
+    def run(messages: Messages) -> None:
+        _write(target, _text(source, xen=bool(xen_syms)))
+        messages.common(f"\nThe vmcoreinfo is saved to {target}.")
+
+    return run
 
 
-MANUAL = Manual(
-    name="mdf-vmcoreinfo",
-    short="write VMCOREINFO from debug information",
-    description="Writes the kernel information that filtering needs, from a kernel with debug information.",
-    usage=("[OPTION...] -x VMLINUX -g VMCOREINFO",),
-    modes=Mode.GENERATE,
-)
+def _text(source: Path, *, xen: bool = False) -> str:
+    # Here, because pyelftools is slow to load and the parameter check does without it.
+    from mdf.vmcoreinfo import keys, text
+    from mdf.vmcoreinfo.generate import find
+
+    return text.xen_text(find(source, keys.XEN)) if xen else text.vmcoreinfo_text(find(source))
+
+
+def _write(target: Path, text: str) -> None:
+    try:
+        target.write_text(text, encoding="ascii")
+    except OSError as error:
+        raise OutputError(f"Can't write the file({target}). {error.strerror}") from error
+
+
+@dataclass(frozen=True)
+class Request:
+    """The command's own syntax: `VMLINUX [-o FILE] [--json] [--missing]`."""
+
+    vmlinux: Path
+    output: Path | None
+    json: bool
+    missing: bool
+
+    @classmethod
+    def parse(cls, arguments: Sequence[str]) -> Request:
+        """Raises UsageError."""
+        try:
+            pairs, operands = getopt.gnu_getopt(list(arguments), "o:", ["json", "missing"])
+        except getopt.GetoptError as error:
+            raise UsageError(str(error), hint=INVALID) from None
+        options = dict(pairs)
+        if len(operands) != 1:
+            raise UsageError(f"wrong number of operands: {' '.join(operands) or 'none'}", hint=INVALID)
+        if "--json" in options and "--missing" in options:
+            raise UsageError("--json cannot be used with --missing: it tells what is missing as well", hint=INVALID)
+        output = Path(options["-o"]) if "-o" in options else None
+        return cls(Path(operands[0]), output, "--json" in options, "--missing" in options)
+
+    def run(self) -> None:
+        """Writes what is asked for."""
+        text = self._text()
+        if self.output:
+            _write(self.output, text)
+        else:
+            sys.stdout.write(text)
+            sys.stdout.flush()
+
+    def _text(self) -> str:
+        from mdf.vmcoreinfo.generate import find
+        from mdf.vmcoreinfo.text import as_json, missing_text
+
+        if self.json:
+            return as_json(find(self.vmlinux)) + "\n"
+        return missing_text(find(self.vmlinux)) if self.missing else _text(self.vmlinux)
+
 
 COMMAND = Command(MANUAL, _prepare)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit status."""
-    return COMMAND.main(argv)
+    arguments = sys.argv[1:] if argv is None else list(argv)
+    if _is_makedumpfile_syntax(arguments):
+        return COMMAND.main(arguments)
+
+    def answer(parsed: ParsedArguments, messages: Messages) -> int:
+        Request.parse(arguments).run()
+        return 0
+
+    # Standard output carries what was found, so messages go where -F sends them.
+    return run_main(answer, ["-F"])
+
+
+def _is_makedumpfile_syntax(arguments: Sequence[str]) -> bool:
+    try:
+        parsed = parse(arguments)
+    except UsageError:
+        return not any(argument[:2] == "-o" or argument in ("--json", "--missing") for argument in arguments)
+    return bool(parsed.given) or not parsed.operands or mode_of(parsed) is not Mode.CAPTURE

@@ -26,6 +26,7 @@ UNITS = (
     "arch/x86/mm/discontig_32.c",  # 2.6.24 to 2.6.26
     "arch/x86/mm/numa_32.c",
     "arch/i386/mm/discontig.c",
+    "common/domain.c",  # of Xen
 )
 
 _STRUCTURES = ("DW_TAG_structure_type", "DW_TAG_union_type", "DW_TAG_class_type")
@@ -47,7 +48,8 @@ def read_dwarf(dwarf: Any, wanted: Wanted) -> Types:
         if not reader.missing.names:
             break
         reader.read(unit)
-    for name in sorted(reader.missing.names):
+    # Shorter names are in no string table, and in the kernel mean something else everywhere but in their own unit.
+    for name in sorted(name for name in reader.missing.names if len(name) > 3):
         for unit in units.mentioning(name):
             if name not in reader.missing.names:
                 break
@@ -86,8 +88,9 @@ class _Reader:
         if structure is None or structure.tag not in _STRUCTURES or "DW_AT_declaration" in structure.attributes:
             return
         members: dict[str, Member] = {}
-        _flatten(structure, 0, members, MAX_DEPTH)
-        self.types.structures[name] = Structure(_number(structure, "DW_AT_byte_size") or 0, members)
+        inner: dict[str, Member] = {}
+        _flatten(structure, 0, members, inner, MAX_DEPTH)
+        self.types.structures[name] = Structure(_number(structure, "DW_AT_byte_size") or 0, inner | members)
 
     def _take_constants(self, die: Any, wanted: Wanted) -> None:
         for enumerator in die.iter_children():
@@ -108,27 +111,22 @@ class _Reader:
             raise FormatError(f"DWARF: {name} is declared in file {index}, of {len(files)}")
         file = files[index - old]
         directory = file.dir_index - old
-        if 0 <= directory < len(directories):
-            path = directories[directory] + b"/" + file.name
-        else:
-            path = file.name
+        path = directories[directory] + b"/" + file.name if 0 <= directory < len(directories) else file.name
         self.types.sources[name] = path.decode("utf-8", "replace")
 
 
-def _flatten(structure: Any, base: int, members: dict[str, Member], depth: int) -> None:
+def _flatten(structure: Any, base: int, members: dict[str, Member], inner: dict[str, Member], depth: int) -> None:
+    """Notes the members of a structure, and in `inner` those of the structures that have a name within it."""
     if not depth:
         raise FormatError(f"DWARF: the structure at byte {structure.offset} of .debug_info is nested too deeply")
     for die in structure.iter_children():
         if die.tag != "DW_TAG_member":
             continue
-        offset = base + _location(die)
-        name = _name(die)
+        offset, name, nested = base + _location(die), _name(die), _type(die)
         if name:
-            members.setdefault(name, Member(offset, _length(_type(die))))
-            continue
-        nested = _type(die)
+            members.setdefault(name, Member(offset, _length(nested)))
         if nested is not None and nested.tag in _STRUCTURES:
-            _flatten(nested, offset, members, depth - 1)
+            _flatten(nested, offset, inner if name else members, inner, depth - 1)
 
 
 def _location(member: Any) -> int:

@@ -22,7 +22,8 @@ ZERO_PAGE = "empty_zero_page"
 @dataclass(frozen=True)
 class Found:
     """What one file says of its kernel. `values` has the lines by key, in their order; `missing` the keys of lines that
-    are not known; `sources` what was read. `release` is None where the file has not the kernel's data."""
+    are not known; `sources` what was read. `release` is None where the file has not the kernel's data.
+    """
 
     path: Path
     machine: str

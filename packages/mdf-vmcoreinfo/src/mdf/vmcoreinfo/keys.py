@@ -113,9 +113,7 @@ LINUX = (
     *_rows(Kind.LENGTH, "zone.free_area free_area.free_list"),
     *_rows(Kind.NUMBER, "NR_FREE_PAGES N_ONLINE PG_lru PG_private"),
     Row(Kind.NUMBER, "PG_head_mask", ("PG_head_mask",), bits=("PG_head", "PG_compound")),
-    *_rows(
-        Kind.NUMBER, "PG_swapcache PG_swapbacked PG_buddy PG_slab PG_hwpoison PG_hugetlb HUGETLB_PAGE_DTOR"
-    ),
+    *_rows(Kind.NUMBER, "PG_swapcache PG_swapbacked PG_buddy PG_slab PG_hwpoison PG_hugetlb HUGETLB_PAGE_DTOR"),
     Row(Kind.SOURCE, "pud_t", ("pud_t",)),
 )
 

@@ -1,43 +1,43 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What was found of a kernel, as the text that -g writes, and as JSON."""
+"""What was found of a kernel: as the text that -g writes, as JSON, and what is missing for people."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 
 from mdf.core.errors import MissingInfoError
 from mdf.vmcoreinfo.generate import Found
-from mdf.vmcoreinfo.needs import unmet
+from mdf.vmcoreinfo.needs import FINDING_PAGES, unmet
 
 
 def vmcoreinfo_text(found: Found) -> str:
     """The lines of VMCOREINFO. Raises MissingInfoError if no dump could be filtered with them."""
     if found.release is None:
         raise MissingInfoError(
-            f"{found.path} has no OSRELEASE: there is no kernel's name (linux_banner).",
+            f"{found.path} has no kernel release: there is no linux_banner in it.",
             hint="Debug information in a file of its own has no data: use the whole vmlinux.",
         )
-    if not has_memory_model(found.values):
+    if any(need.purpose == FINDING_PAGES for need, _ in unmet(found.values)):
         raise MissingInfoError(
-            "Can't find the memory type.", hint=f"{found.path} does not know how the kernel keeps its struct pages."
+            "Can't find the memory type.", hint=f"{found.path} does not say how the kernel keeps its struct pages."
         )
-    head = {"OSRELEASE": found.release, "PAGESIZE": str(found.page_size)}
-    return lines(head | dict(found.values))
+    return _lines(f"OSRELEASE={found.release}", found)
 
 
-def lines(values: Mapping[str, str]) -> str:
-    """One line for each value."""
-    return "".join(f"{key}={value}\n" for key, value in values.items())
+def xen_text(found: Found) -> str:
+    """The lines for a Xen hypervisor. Raises MissingInfoError if there are none."""
+    if not found.values:
+        raise MissingInfoError(f"{found.path} is no Xen hypervisor: it has none of its symbols and types.")
+    return _lines("", found)
 
 
-def has_memory_model(values: Mapping[str, str]) -> bool:
-    """Whether the struct pages can be found: with DISCONTIGMEM, SPARSEMEM or FLATMEM."""
-    return not any(need.purpose == "finding the struct pages" for need, _ in unmet(values))
+def _lines(first: str, found: Found) -> str:
+    values = (f"{key}={value}" for key, value in found.values.items())
+    return "".join(f"{line}\n" for line in (first, f"PAGESIZE={found.page_size}", *values) if line)
 
 
 def as_json(found: Found) -> str:
-    """All that was found, one object."""
+    """All that was found, as one object."""
     return json.dumps(
         {
             "file": str(found.path),
@@ -49,7 +49,7 @@ def as_json(found: Found) -> str:
             "values": found.values,
             "missing": found.missing,
             "costs": [
-                {"purpose": need.purpose, "dump_levels": need.levels, "missing": keys}
+                {"purpose": need.purpose, "dump_levels": need.dump_levels, "without": need.without, "missing": keys}
                 for need, keys in unmet(found.values)
             ],
         },
@@ -58,7 +58,11 @@ def as_json(found: Found) -> str:
 
 
 def missing_text(found: Found) -> str:
-    """Which needs are not met, and which lines are not known, for people."""
-    text = [f"{need.effect}: there is no {' and no '.join(keys)}" for need, keys in unmet(found.values)]
-    text.append(f"not known, {len(found.missing)} of {len(found.missing) + len(found.values)}:")
-    return "\n".join([*text, *(f"  {key}" for key in found.missing)]) + "\n"
+    """What is missing and what that costs, and then all lines that are not there."""
+    lines = []
+    for need, keys in unmet(found.values):
+        levels = f"dump levels with {', '.join(map(str, need.dump_levels))}: " if need.dump_levels else ""
+        lines.append(f"{levels}{need.purpose} needs {', '.join(key.replace('|', ' or ') for key in keys)}")
+        lines.append(f"    without: {need.without}")
+    lines.append(f"not known are {len(found.missing)} of {len(found.missing) + len(found.values)}:")
+    return "\n".join([*lines, *(f"    {key}" for key in found.missing)]) + "\n"

@@ -20,7 +20,9 @@ class Member:
 
 @dataclass(frozen=True)
 class Structure:
-    """A structure: its size in bytes and its members by name, those of anonymous structures and unions included."""
+    """A structure: its size in bytes and its members by name. Members of anonymous structures and unions belong to it,
+    and so do those of structures that have a name within it, where it has none of that name itself.
+    """
 
     size: int
     members: Mapping[str, Member]
@@ -29,7 +31,8 @@ class Structure:
 @dataclass(frozen=True)
 class Wanted:
     """The names to look for: structures (also by their typedefs), enumerators, variables that may be arrays, and
-    typedefs whose source file matters."""
+    typedefs whose source file matters.
+    """
 
     structures: frozenset[str] = frozenset()
     constants: frozenset[str] = frozenset()
@@ -45,7 +48,8 @@ class Wanted:
 @dataclass
 class Types:
     """What was found. `arrays` has the number of elements (0 for a declaration that leaves it open); a variable that
-    is no array is None there. Of several types with one name the first counts."""
+    is no array is None there. Of several types with one name the first counts.
+    """
 
     structures: dict[str, Structure] = field(default_factory=dict)
     constants: dict[str, int] = field(default_factory=dict)

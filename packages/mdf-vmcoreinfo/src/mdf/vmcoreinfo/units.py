@@ -8,13 +8,14 @@ a string that is wanted has to be in the unit.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import Any
 
 from mdf.core.formats.elf import ByteOrder
 from mdf.vmcoreinfo.types import offsets_in
 
-_UNIT_NAME_WITHIN = 512  # bytes from the begin of a unit
+_UNIT_HEADER = 11  # bytes, at least
+_NAME_WITHIN = 32  # bytes from the begin of a unit
 _RUST = 0x1C
 
 
@@ -34,16 +35,10 @@ class Units:
 
     def named(self, paths: Collection[str]) -> list[Any]:
         """The units of these source files, in the order of `paths`."""
-        found: dict[str, Any] = {}
-        for unit in self._units if self._indexed else self._with_strings(paths):
-            name = _name(unit)
-            for path in paths:
-                if name == path or name.endswith(f"/{path}"):
-                    found.setdefault(path, unit)
-        return [found[path] for path in paths if path in found]
+        return _matching(self._likely(paths), paths) or _matching(self._units, paths)
 
-    def _with_strings(self, paths: Collection[str]) -> list[Any]:
-        inline = {path.encode() + b"\x00" for path in paths}
+    def _likely(self, paths: Collection[str]) -> Iterator[Any]:
+        """The units that begin with the offset of one of the strings, or of a longer one that ends with it."""
         starts = {
             start
             for table in self._strings
@@ -51,9 +46,11 @@ class Units:
             for at in offsets_in(table, path)
             for start in (at, table.rfind(b"\x00", 0, at) + 1)
         }
-        patterns = inline | {self._offset(start) for start in starts}
-        heads = ((unit, self._info[unit.cu_offset : unit.cu_offset + _UNIT_NAME_WITHIN]) for unit in self._units)
-        return [unit for unit, head in heads if any(pattern in head for pattern in patterns)]
+        patterns = [self._offset(start) for start in starts]
+        for unit in self._units:
+            head = self._info[unit.cu_offset + _UNIT_HEADER : unit.cu_offset + _NAME_WITHIN]
+            if any(pattern in head for pattern in patterns):
+                yield unit
 
     def mentioning(self, name: str) -> Iterator[Any]:
         """The units in which `name` may be the name of something, in the order of the file."""
@@ -61,7 +58,9 @@ class Units:
         if self._indexed and patterns:
             candidates = self._units
         else:
-            candidates = [self._units[index] for index in sorted({i for pattern in patterns for i in self._hits(pattern)})]
+            candidates = [
+                self._units[index] for index in sorted({i for pattern in patterns for i in self._hits(pattern)})
+            ]
         return (unit for unit in candidates if not _is_rust(unit))
 
     def _hits(self, pattern: bytes) -> Iterator[int]:
@@ -76,6 +75,18 @@ class Units:
 
     def _offset(self, start: int) -> bytes:
         return start.to_bytes(4, self._order)
+
+
+def _matching(units: Iterable[Any], paths: Collection[str]) -> list[Any]:
+    found: dict[str, Any] = {}
+    for unit in units:
+        name = _name(unit)
+        for path in paths:
+            if name == path or name.endswith(f"/{path}"):
+                found.setdefault(path, unit)
+        if len(found) == len(paths):
+            break
+    return [found[path] for path in paths if path in found]
 
 
 def _name(unit: Any) -> str:

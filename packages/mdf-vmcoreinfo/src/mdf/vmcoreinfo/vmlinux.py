@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -43,6 +44,7 @@ class Vmlinux:
                 header = ElfHeader.parse(self._file.read(64))
                 self.elf: Any = ELFFile(self._file)
                 self._sections = {str(section.name): section for section in self.elf.iter_sections()}
+                self._check_sections()
             if header.machine not in MACHINES:
                 raise UnsupportedError(f"{path}: kernels of the ELF machine {header.machine} are not supported.")
         except BaseException:
@@ -71,6 +73,15 @@ class Vmlinux:
         except Exception as error:
             detail = " ".join(str(error).split())[:200] or type(error).__name__
             raise FormatError(f"{self.path}: damaged {what}: {detail}") from error
+
+    def _check_sections(self) -> None:
+        size = self._file.seek(0, os.SEEK_END)
+        for name, section in self._sections.items():
+            if (
+                section["sh_type"] not in ("SHT_NULL", "SHT_NOBITS")
+                and section["sh_offset"] + section["sh_size"] > size
+            ):
+                raise FormatError(f"section {name} reaches beyond the file's end at byte {size}: is it truncated?")
 
     def section(self, name: str) -> bytes | None:
         """What a section holds, decompressed; None if there is none, or if it has nothing in this file."""

@@ -79,16 +79,19 @@ class ElfDump(Dump):
             raise AddressError(f"Page {start:#x} is not in {self.source.path}.")
 
     def _fill(self, paddr: int, buffer: memoryview) -> bool:
-        """Fills a zeroed buffer with what the extents have; False if they have nothing of it."""
-        end, found = paddr + len(buffer), False
+        """Fills a buffer with what the extents have, and zeros between them; False if they have nothing of it."""
+        at, end, found = paddr, paddr + len(buffer), False
         index = max(bisect_right(self._starts, paddr) - 1, 0)
         while index < len(self._extents) and (extent := self._extents[index]).start < end:
             first, last = max(extent.start, paddr), min(extent.data_end, end)
             found |= first < min(extent.end, end)
             if first < last:
+                _clear(buffer, at - paddr, first - paddr)
                 where = extent.offset + first - extent.start
                 self.source.read_into(where, buffer[first - paddr : last - paddr], "a PT_LOAD")
+                at = last
             index += 1
+        _clear(buffer, at - paddr, end - paddr)
         return found
 
     def present(self, max_mapnr: int, place: Place, *, partial_tail: bool) -> Bitmap:
@@ -125,6 +128,11 @@ class ElfDump(Dump):
     def segment_pages(self) -> list[tuple[int, int]]:
         """The page frames [start, end) of each segment, those that it covers in part included."""
         return [self._pages(load, True) for load in self._valid]
+
+
+def _clear(buffer: memoryview, start: int, end: int) -> None:
+    if start < end:
+        buffer[start:end] = bytes(end - start)
 
 
 def _read_headers(source: Source) -> tuple[ElfHeader, list[ProgramHeader]]:
