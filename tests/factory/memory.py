@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from factory.kinds import Content
 from factory.layout import ByteOrder
@@ -20,9 +21,12 @@ def content(kind: Content, pfn: int, size: int) -> bytes:
         return ((pfn + 1) & 0xFFFFFFFFFFFFFFFF).to_bytes(8, "little") * (size // 8)
     if kind is Content.CONSTANT:
         return bytes([pfn % 255 + 1]) * size
+    return random.Random(pfn).randbytes(size) if kind is Content.RANDOM else _text(pfn, size)
+
+
+@lru_cache(maxsize=1 << 12)
+def _text(pfn: int, size: int) -> bytes:
     source = random.Random(pfn)
-    if kind is Content.RANDOM:
-        return source.randbytes(size)
     text = " ".join(f"{source.choice(_WORDS)}={source.getrandbits(16):x}" for _ in range(size // 6))
     return text.encode()[:size].ljust(size, b"\n")
 
