@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import struct
 import subprocess
@@ -220,10 +221,37 @@ def test_a_missing_vmcore(tmp_path: Path, failing: Callable[..., str]) -> None:
     assert err == f"Can't open the dump memory({tmp_path / 'missing'}). No such file or directory\n"
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-def test_a_vmcore_that_may_not_be_read(vmcore: Path, failing: Callable[..., str]) -> None:
-    vmcore.chmod(0)
-    assert "Permission denied" in failing("-d31", vmcore)
+def test_a_vmcore_that_may_not_be_read(
+    vmcore: Path, failing: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    open_ = os.open
+
+    def refuse(path: Path, *arguments: int) -> int:
+        if path == vmcore:  # Root may read everything, whatever the mode.
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        return open_(path, *arguments)
+
+    monkeypatch.setattr(os, "open", refuse)
+    assert failing("-d31", vmcore) == f"Can't open the dump memory({vmcore}). Permission denied\n"
+
+
+def test_a_disk_that_fails_while_pages_are_copied_leaves_an_incomplete_dump(
+    vmcore: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    preadv = os.preadv
+
+    def fail(fd: int, buffers: list[memoryview], offset: int) -> int:
+        if offset > 4 * MIB and (tmp_path / "dump").exists():
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return preadv(fd, buffers, offset)
+
+    monkeypatch.setattr(os, "preadv", fail)
+    assert main(["--message-level=4", "-d0", str(vmcore), str(tmp_path / "dump")]) == 1
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0] == f"{tmp_path / 'dump'} is not complete, and shows it."
+    assert lines[1].startswith(f"Can't read the dump memory({vmcore}) at 0x")
+    assert lines[1].endswith(". Input/output error")
+    assert struct.unpack_from("<I", (tmp_path / "dump").read_bytes(), 424)[0] & 8
 
 
 def test_a_directory_as_vmcore(tmp_path: Path, failing: Callable[..., str]) -> None:

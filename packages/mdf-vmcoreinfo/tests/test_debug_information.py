@@ -4,12 +4,16 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from debuginfo import Array, Const, Dwarf, Elf, Enum, Int, Order, Pointer, Struct, Type, Typedef, Variable, btf
 from mdf.core.errors import FormatError, InputError, MdfError, MissingInfoError, UnsupportedError
+from mdf.vmcoreinfo import dwarf as reader
 from mdf.vmcoreinfo.btf import read_btf
 from mdf.vmcoreinfo.types import Member, Structure, Types, Wanted
 from mdf.vmcoreinfo.vmlinux import Vmlinux
@@ -122,17 +126,20 @@ def test_dwarf_gives_arrays_and_the_source_file_of_a_typedef(version: int, tmp_p
 
 @pytest.mark.parametrize("unit", ["elsewhere.c", "/build/linux/mm/page_alloc.c"])
 def test_dwarf_finds_what_no_unit_of_the_usual_names_has(unit: str, tmp_path: Path) -> None:
-    units = {"a.c": [LONG], "init/main.c": [LONG], unit: TYPES, "z.c": [Struct("page", 8)]}
+    units: dict[str, Sequence[Type]] = {"a.c": [LONG], "init/main.c": [LONG], unit: TYPES, "z.c": [Struct("page", 8)]}
     with opened(tmp_path / "vmlinux", Elf(Dwarf(units).sections(), {})) as vmlinux:
         assert_expected(vmlinux.dwarf(WANTED))
 
 
 def test_dwarf_reads_only_the_units_that_matter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from mdf.vmcoreinfo import dwarf as reader
-
     read: list[int] = []
     original = reader._Reader.read
-    monkeypatch.setattr(reader._Reader, "read", lambda self, unit: (read.append(unit.cu_offset), original(self, unit)))
+
+    def noting(self: reader._Reader, unit: Any) -> None:
+        read.append(unit.cu_offset)
+        original(self, unit)
+
+    monkeypatch.setattr(reader._Reader, "read", noting)
     units = {f"{number}.c": [Struct("page", 1)] for number in range(50)}
     wanted = Wanted(structures=frozenset({"page"}))
     with opened(tmp_path / "vmlinux", Elf(Dwarf(units | {UNIT: TYPES}).sections(), {})) as vmlinux:
@@ -208,6 +215,18 @@ def kernel_with_both() -> bytes:
     return Elf(sections, {"max_pfn": (0x1000, 8)}).build()
 
 
+@contextmanager
+def said_in_one_line(path: Path) -> Iterator[None]:
+    """An error there may be, but only one that names the file in one line."""
+    message = f"{path}: "
+    try:
+        yield
+    except MdfError as error:
+        message = str(error)
+    assert str(path) in message
+    assert "\n" not in message
+
+
 @pytest.mark.parametrize("seed", range(150))
 def test_any_damage_is_an_error_of_one_line_or_goes_unnoticed(seed: int, tmp_path: Path) -> None:
     chance = random.Random(seed)
@@ -218,16 +237,12 @@ def test_any_damage_is_an_error_of_one_line_or_goes_unnoticed(seed: int, tmp_pat
         del data[chance.randrange(len(data)) :]
     path = tmp_path / "vmlinux"
     path.write_bytes(data)
-    try:
-        with Vmlinux(path) as vmlinux:
-            vmlinux.symbols(["max_pfn"])
-            vmlinux.btf(WANTED)
-            vmlinux.dwarf(Wanted(WANTED.structures, WANTED.constants, sources=frozenset({"pud_t"})))
-            assert vmlinux.release != ""
-            assert vmlinux.build_id != ""
-    except MdfError as error:
-        assert str(path) in str(error)
-        assert "\n" not in str(error)
+    with said_in_one_line(path), Vmlinux(path) as vmlinux:
+        vmlinux.symbols(["max_pfn"])
+        vmlinux.btf(WANTED)
+        vmlinux.dwarf(Wanted(WANTED.structures, WANTED.constants, sources=frozenset({"pud_t"})))
+        assert vmlinux.release != ""
+        assert vmlinux.build_id != ""
 
 
 @pytest.mark.parametrize(

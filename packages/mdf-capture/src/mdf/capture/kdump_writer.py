@@ -127,11 +127,11 @@ class KdumpWriter:
             if sink.stream
             else DirectArea(sink, descriptors, self._data_offset)
         )
+        self._write_bitmap(bitmaps, present, half)
+        self._write_bitmap(bitmaps + half, keep, half)
         if self._zero:
             self._area.add(b"", [bytes(block)], [block])
             self._data_offset += block
-        self._write_bitmap(bitmaps, present, half)
-        self._write_bitmap(bitmaps + half, keep, half)
 
     def _write_bitmap(self, offset: int, bitmap: Bitmap, half: int) -> None:
         # In blocks of 4 KiB, or whole: a stream shows the difference.
