@@ -173,13 +173,17 @@ Attribute = tuple[tuple[int, int], object]
 
 @dataclass(frozen=True)
 class Dwarf:
-    """Units of a program, by the source file: writes the debug sections. `expressions` places members as DWARF 2."""
+    """Units of a program, by the source file: writes the debug sections.
+
+    `expressions` places members as DWARF 2 does. With `sibling`, every structure says the next entry is at that byte.
+    """
 
     units: Mapping[str, Sequence[Type]]
     version: int = 5
     order: Order = "little"
     address_size: int = 8
     expressions: bool = False
+    sibling: int | None = None
     header: tuple[str, str] = ("arch/x86/include/asm", "pgtable_types.h")
 
     def sections(self) -> dict[str, bytes]:
@@ -220,7 +224,7 @@ class Dwarf:
                 elif isinstance(value, bytes):
                     body += bytes([len(value)]) + value
                 elif isinstance(value, int):
-                    fixed = {0x06: 4, 0x0B: 1, 0x17: 4, 0x19: 0}
+                    fixed = {0x06: 4, 0x0B: 1, 0x13: 4, 0x17: 4, 0x19: 0}
                     body += sleb(value) if form == 0x0D else value.to_bytes(fixed[form], self.order)
             codes += b"\x00\x00"
 
@@ -231,7 +235,8 @@ class Dwarf:
             to: list[Attribute] = [(_TYPE, type_.to)] if type_.to else []
             if isinstance(type_, Struct):
                 size: list[Attribute] = [(_DECLARED, 0)] if type_.declaration else [(_SIZE, type_.size)]
-                die(0x17 if type_.union else 0x13, named + size, children=True)
+                behind: list[Attribute] = [] if self.sibling is None else [((0x01, 0x13), self.sibling)]
+                die(0x17 if type_.union else 0x13, named + size + behind, children=True)
                 for name, of, offset in type_.members:
                     place: Attribute = (_PLACE_BLOCK, b"\x23" + uleb(offset)) if self.expressions else (_PLACE, offset)
                     die(0x0D, [*([(_NAME, name)] if name else []), (_TYPE, of), *([] if type_.union else [place])])

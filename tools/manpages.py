@@ -16,6 +16,7 @@ import makedumpfile.manual
 import mdf.capture.manual
 import mdf.dmesg.manual
 import mdf.split.manual
+import mdf.vmcoreinfo.manual
 from mdf.core import __version__
 from mdf.core.manual import Manual
 from mdf.core.version import RELEASED
@@ -26,6 +27,7 @@ PAGES = (
     (ROOT / "man", makedumpfile.manual.MANUAL),
     (ROOT / "packages/mdf-capture/man", mdf.capture.manual.MANUAL),
     (ROOT / "packages/mdf-dmesg/man", mdf.dmesg.manual.MANUAL),
+    (ROOT / "packages/mdf-vmcoreinfo/man", mdf.vmcoreinfo.manual.MANUAL),
     (ROOT / "packages/mdf-split/man", mdf.split.manual.SPLIT),
     (ROOT / "packages/mdf-split/man", mdf.split.manual.REASSEMBLE),
 )

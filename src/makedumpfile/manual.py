@@ -52,8 +52,8 @@ Check the options of a configuration file without a crash:
         ),
         Section(
             "not there yet",
-            "What this release cannot do yet ends with one line that says so, and status 1: -g, the options "
-            "for Xen, and what mdf-capture(8) names.",
+            "What this release cannot do yet ends with one line that says so, and status 1: the options for "
+            "Xen, and what mdf-capture(8) names.",
         ),
         SEE_ALSO,
     ),

@@ -200,6 +200,8 @@ def test_a_run_that_is_killed_in_the_middle_leaves_an_incomplete_dump(
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        # What a job in the background ignores is not ignored here.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     deadline = time.monotonic() + 20
     while not (path.exists() and path.stat().st_size > 1 << 20) and time.monotonic() < deadline:

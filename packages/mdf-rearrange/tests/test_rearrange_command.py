@@ -157,10 +157,17 @@ def test_a_file_size_limit_is_one_line(program: Path, tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["alone"]
 
 
+def default_signals() -> None:
+    """What a job in the background ignores is not ignored here."""
+    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+        signal.signal(number, signal.SIG_DFL)
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
 def test_a_signal_leaves_no_file(number: signal.Signals, program: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-I", "-S", str(program), str(tmp_path / "dump")]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, preexec_fn=default_signals) as process:
         assert process.stdin
         process.stdin.write(SOUND[:-16] + struct.pack(">qq", 0, 1 << 20) + bytes(1 << 19))
         process.stdin.flush()

@@ -4,6 +4,9 @@
 from __future__ import annotations
 
 import random
+import shutil
+import subprocess
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -178,6 +181,9 @@ LOOP = Typedef("atomic_long_t")
 object.__setattr__(LOOP, "to", LOOP)
 NESTED = Struct("page", 8)
 object.__setattr__(NESTED, "members", [("", NESTED, 0)])
+DOUBLING = Struct("level0", 8, members=[("", LONG, 0)])
+for _ in range(40):
+    DOUBLING = Struct("page", 8, members=[("", DOUBLING, 0), ("twice", DOUBLING, 0)])
 GOOD = btf(TYPES[1:])
 
 
@@ -192,22 +198,72 @@ GOOD = btf(TYPES[1:])
         (GOOD[:12] + (24).to_bytes(4, "little") + GOOD[16:], "reaches beyond the types' end at byte 48"),
         (btf([LOOP]), "the typedefs at byte 24 lead in a circle"),
         (btf([NESTED]), "the structure at byte 24 is nested too deeply"),
+        (btf([DOUBLING]), "a structure with more than 65536 members"),
     ],
 )
 def test_damaged_btf_is_one_line_that_says_where(data: bytes, message: str, tmp_path: Path) -> None:
     path = tmp_path / "vmlinux"
     with opened(path, Elf({".BTF": data}, {})) as vmlinux, pytest.raises(FormatError) as caught:
         vmlinux.btf(WANTED)
-    assert str(caught.value).startswith(f"{path}: BTF: ")
+    assert str(caught.value).startswith(f"{path}: ")
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize(("types", "message"), [([LOOP], "lead in a circle"), ([NESTED], "is nested too deeply")])
+@pytest.mark.parametrize(
+    ("types", "message"),
+    [
+        ([LOOP], "lead in a circle"),
+        ([NESTED], "is nested too deeply"),
+        ([DOUBLING], "more than 65536 members"),
+    ],
+)
 def test_dwarf_that_goes_round_in_circles_ends_with_one_line(types: list[Type], message: str, tmp_path: Path) -> None:
     path = tmp_path / "vmlinux"
     with opened(path, Elf(Dwarf({UNIT: types}).sections(), {})) as vmlinux, pytest.raises(FormatError, match=message):
         vmlinux.dwarf(WANTED)
+
+
+def test_dwarf_whose_entries_lead_backwards_ends_with_one_line(tmp_path: Path) -> None:
+    elf = Elf(Dwarf({UNIT: TYPES}, sibling=12).sections(), {})
+    with opened(tmp_path / "vmlinux", elf) as vmlinux, pytest.raises(FormatError, match="is followed by one before it"):
+        vmlinux.dwarf(WANTED)
+
+
+SOURCE = """
+typedef struct { long counter; } atomic_long_t;
+enum pageflags { PG_lru = 4, PG_negative = -2 };
+struct page {
+    unsigned long flags;
+    union { struct { void *lru; void *mapping; }; atomic_long_t inuse; };
+    void *const next[5];
+};
+struct page *node_data[64];
+struct page one;
+enum pageflags flags;
+"""
+
+
+@pytest.mark.parametrize("options", [[], ["-gdwarf-4"], ["-gz"], ["-gdwarf-5", "-gz"]])
+def test_dwarf_of_a_real_compiler_is_read_before_it_is_linked(options: list[str], tmp_path: Path) -> None:
+    compiler = shutil.which("gcc") or shutil.which("cc")
+    if compiler is None or sys.maxsize < 1 << 32:
+        pytest.skip("no C compiler for 64-bit machines")
+    (tmp_path / "mm").mkdir()
+    (tmp_path / UNIT).write_text(SOURCE)
+    subprocess.run([compiler, "-g", *options, "-c", UNIT, "-o", "vmlinux.o"], cwd=tmp_path, check=True)
+    arrays, sources = frozenset({"node_data"}), frozenset({"atomic_long_t"})
+    with Vmlinux(tmp_path / "vmlinux.o") as vmlinux:
+        assert vmlinux.relocatable
+        types = vmlinux.dwarf(Wanted(WANTED.structures, WANTED.constants, arrays, sources))
+    members = {"flags": 0, "lru": 8, "mapping": 16, "inuse": 8, "next": 24, "counter": 8}
+    page = types.structures["page"]
+    assert (page.size, {name: member.offset for name, member in page.members.items()}) == (64, members)
+    assert page.members["next"].length == 5
+    assert types.structures["atomic_long_t"].size == 8
+    assert types.constants == {"PG_lru": 4, "PG_negative": -2}
+    assert types.arrays == {"node_data": 64}
+    assert types.sources["atomic_long_t"].endswith(UNIT)
 
 
 def kernel_with_both() -> bytes:

@@ -10,7 +10,7 @@ from itertools import islice
 
 from mdf.core.errors import FormatError
 from mdf.core.formats.elf import ByteOrder, prefix
-from mdf.vmcoreinfo.types import MAX_DEPTH, Member, Structure, Types, Wanted, offsets_in
+from mdf.vmcoreinfo.types import MAX_DEPTH, Member, Members, Types, Wanted, offsets_in
 
 MAGIC = 0xEB9F
 _KIND_FLAG = 1 << 31
@@ -116,10 +116,9 @@ class _Btf:
         elif kind in (*_COMPOSITE, Kind.TYPEDEF) and name in wanted.structures and name not in self.types.structures:
             at = self._resolve(position)
             if self._kind(at) in _COMPOSITE:
-                members: dict[str, Member] = {}
-                inner: dict[str, Member] = {}
-                self._flatten(at, 0, members, inner, MAX_DEPTH)
-                self.types.structures[name] = Structure(self._header(at)[2], inner | members)
+                members = Members()
+                self._flatten(at, 0, members, False, MAX_DEPTH)
+                self.types.structures[name] = members.structure(self._header(at)[2])
 
     def _take_constants(self, kind: Kind, position: int) -> None:
         _, info, _ = self._header(position)
@@ -132,20 +131,17 @@ class _Btf:
                     value -= 1 << bits
                 self.types.constants.setdefault(self._constants[element[0]], value)
 
-    def _flatten(
-        self, position: int, base: int, members: dict[str, Member], inner: dict[str, Member], depth: int
-    ) -> None:
-        """Notes the members of a structure, and in `inner` those of the structures that have a name within it."""
+    def _flatten(self, position: int, base: int, members: Members, inner: bool, depth: int) -> None:
+        """Notes the members of a structure, and those of the structures within it."""
         if not depth:
             raise FormatError(f"BTF: the structure at byte {position} is nested too deeply")
         _, info, _ = self._header(position)
         for name, type_id, bits in self._elements(position, 12):
             offset = base + (bits & 0xFFFFFF if info & _KIND_FLAG else bits) // 8
             nested = self._resolve(self._position(type_id))
-            if name:
-                members.setdefault(self._string(name), Member(offset, self._length(type_id)))
+            members.note(self._string(name) if name else "", Member(offset, self._length(type_id)), inner=inner)
             if self._kind(nested) in _COMPOSITE:
-                self._flatten(nested, offset, inner if name else members, inner, depth - 1)
+                self._flatten(nested, offset, members, inner or bool(name), depth - 1)
 
     def _length(self, type_id: int) -> int | None:
         """The number of elements if the type is an array."""

@@ -6,7 +6,8 @@ from __future__ import annotations
 from typing import Any
 
 from mdf.core.errors import FormatError
-from mdf.vmcoreinfo.types import MAX_DEPTH, Member, Structure, Types, Wanted
+from mdf.vmcoreinfo.dies import children, name_of, number_of
+from mdf.vmcoreinfo.types import MAX_DEPTH, Member, Members, Types, Wanted
 from mdf.vmcoreinfo.units import Units
 
 # Where the kernel defines or uses what is wanted: the first that know most come first.
@@ -70,8 +71,8 @@ class _Reader:
             return
         self._seen.add(unit.cu_offset)
         wanted = self.missing
-        for die in unit.iter_DIE_children(unit.get_top_DIE()):
-            name = _name(die)
+        for die in children(unit.get_top_DIE()):
+            name = name_of(die)
             if die.tag in _STRUCTURES or die.tag == "DW_TAG_typedef":
                 if name in wanted.structures and name not in self.types.structures:
                     self._take_structure(name, die)
@@ -87,20 +88,19 @@ class _Reader:
         structure = _resolve(die)
         if structure is None or structure.tag not in _STRUCTURES or "DW_AT_declaration" in structure.attributes:
             return
-        members: dict[str, Member] = {}
-        inner: dict[str, Member] = {}
-        _flatten(structure, 0, members, inner, MAX_DEPTH)
-        self.types.structures[name] = Structure(_number(structure, "DW_AT_byte_size") or 0, inner | members)
+        members = Members()
+        _flatten(structure, 0, members, False, MAX_DEPTH)
+        self.types.structures[name] = members.structure(number_of(structure, "DW_AT_byte_size") or 0)
 
     def _take_constants(self, die: Any, wanted: Wanted) -> None:
-        for enumerator in die.iter_children():
-            name = _name(enumerator)
-            value = _number(enumerator, "DW_AT_const_value")
+        for enumerator in children(die):
+            name = name_of(enumerator)
+            value = number_of(enumerator, "DW_AT_const_value")
             if name in wanted.constants and value is not None:
                 self.types.constants.setdefault(name, value)
 
     def _take_source(self, name: str, die: Any, unit: Any) -> None:
-        index = _number(die, "DW_AT_decl_file")
+        index = number_of(die, "DW_AT_decl_file")
         program = self._dwarf.line_program_for_CU(unit)
         if index is None or program is None:
             return
@@ -115,25 +115,24 @@ class _Reader:
         self.types.sources[name] = path.decode("utf-8", "replace")
 
 
-def _flatten(structure: Any, base: int, members: dict[str, Member], inner: dict[str, Member], depth: int) -> None:
-    """Notes the members of a structure, and in `inner` those of the structures that have a name within it."""
+def _flatten(structure: Any, base: int, members: Members, inner: bool, depth: int) -> None:
+    """Notes the members of a structure, and those of the structures within it."""
     if not depth:
         raise FormatError(f"DWARF: the structure at byte {structure.offset} of .debug_info is nested too deeply")
-    for die in structure.iter_children():
+    for die in children(structure):
         if die.tag != "DW_TAG_member":
             continue
-        offset, name, nested = base + _location(die), _name(die), _type(die)
-        if name:
-            members.setdefault(name, Member(offset, _length(nested)))
+        offset, name, nested = base + _location(die), name_of(die), _type(die)
+        members.note(name, Member(offset, _length(nested)), inner=inner)
         if nested is not None and nested.tag in _STRUCTURES:
-            _flatten(nested, offset, inner if name else members, inner, depth - 1)
+            _flatten(nested, offset, members, inner or bool(name), depth - 1)
 
 
 def _location(member: Any) -> int:
     """The offset of a member in bytes: a number, in DWARF 2 and 3 an expression, for a bit field also in bits."""
     attribute = member.attributes.get("DW_AT_data_member_location")
     if attribute is None:
-        return (_number(member, "DW_AT_data_bit_offset") or 0) // 8
+        return (number_of(member, "DW_AT_data_bit_offset") or 0) // 8
     if isinstance(attribute.value, int):
         return int(attribute.value)
     operation, *operand = attribute.value
@@ -146,11 +145,11 @@ def _length(die: Any) -> int | None:
     """The number of elements if a type is an array, of the first dimension if it has several; 0 if it is open."""
     if die is None or die.tag != "DW_TAG_array_type":
         return None
-    bounds = next((child for child in die.iter_children() if child.tag == "DW_TAG_subrange_type"), None)
+    bounds = next((child for child in children(die) if child.tag == "DW_TAG_subrange_type"), None)
     if bounds is None:
         return 0
-    count = _number(bounds, "DW_AT_count")
-    upper = _number(bounds, "DW_AT_upper_bound")
+    count = number_of(bounds, "DW_AT_count")
+    upper = number_of(bounds, "DW_AT_upper_bound")
     return count if count is not None else 0 if upper is None else upper + 1
 
 
@@ -167,13 +166,3 @@ def _resolve(die: Any) -> Any:
             return None
         die = die.get_DIE_from_attribute("DW_AT_type")
     raise FormatError(f"DWARF: the typedefs at byte {die.offset} of .debug_info lead in a circle")
-
-
-def _name(die: Any) -> str:
-    attribute = die.attributes.get("DW_AT_name")
-    return attribute.value.decode("utf-8", "replace") if attribute else ""
-
-
-def _number(die: Any, name: str) -> int | None:
-    attribute = die.attributes.get(name)
-    return attribute.value if attribute is not None and isinstance(attribute.value, int) else None

@@ -6,8 +6,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
+from mdf.core.errors import FormatError
+
 # Deeper than any type is nested: what goes on beyond it is a loop in damaged data.
 MAX_DEPTH = 64
+# More than any structure has: what goes on beyond them is damaged data.
+MAX_MEMBERS = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -26,6 +30,27 @@ class Structure:
 
     size: int
     members: Mapping[str, Member]
+
+
+class Members:
+    """The members of one structure while they are collected. Raises FormatError for more than there can be."""
+
+    def __init__(self) -> None:
+        self._own: dict[str, Member] = {}
+        self._inner: dict[str, Member] = {}
+        self._count = 0
+
+    def note(self, name: str, member: Member, *, inner: bool) -> None:
+        """Notes a member, `inner` if it is one of a structure that has a name; without a name it only counts."""
+        self._count += 1
+        if self._count > MAX_MEMBERS:
+            raise FormatError(f"a structure with more than {MAX_MEMBERS} members")
+        if name:
+            (self._inner if inner else self._own).setdefault(name, member)
+
+    def structure(self, size: int) -> Structure:
+        """The structure."""
+        return Structure(size, self._inner | self._own)
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterable, Iterator
 from typing import Any
 
 from mdf.core.formats.elf import ByteOrder
+from mdf.vmcoreinfo.dies import name_of, number_of
 from mdf.vmcoreinfo.types import offsets_in
 
 _UNIT_HEADER = 11  # bytes, at least
@@ -80,7 +81,7 @@ class Units:
 def _matching(units: Iterable[Any], paths: Collection[str]) -> list[Any]:
     found: dict[str, Any] = {}
     for unit in units:
-        name = _name(unit)
+        name = name_of(unit.get_top_DIE())
         for path in paths:
             if name == path or name.endswith(f"/{path}"):
                 found.setdefault(path, unit)
@@ -89,12 +90,6 @@ def _matching(units: Iterable[Any], paths: Collection[str]) -> list[Any]:
     return [found[path] for path in paths if path in found]
 
 
-def _name(unit: Any) -> str:
-    attribute = unit.get_top_DIE().attributes.get("DW_AT_name")
-    return attribute.value.decode("utf-8", "replace") if attribute else ""
-
-
 def _is_rust(unit: Any) -> bool:
     """Rust describes the same types in its own way."""
-    attribute = unit.get_top_DIE().attributes.get("DW_AT_language")
-    return attribute is not None and attribute.value == _RUST
+    return number_of(unit.get_top_DIE(), "DW_AT_language") == _RUST

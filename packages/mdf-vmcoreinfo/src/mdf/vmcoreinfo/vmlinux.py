@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import re
+import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import cached_property
@@ -12,6 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from elftools.common.exceptions import DWARFError, ELFError
 from elftools.elf.elffile import ELFFile
 
 from mdf.core.errors import FormatError, InputError, MdfError, MissingInfoError, UnsupportedError
@@ -71,8 +73,9 @@ class Vmlinux:
         except (MdfError, MemoryError):
             raise
         except Exception as error:
-            detail = " ".join(str(error).split())[:200] or type(error).__name__
-            raise FormatError(f"{self.path}: damaged {what}: {detail}") from error
+            known = isinstance(error, (ELFError, DWARFError, zlib.error))
+            detail = " ".join(str(error).split())[:200] if known and str(error) else type(error).__name__
+            raise FormatError(f"{self.path}: damaged {what}: {detail}", hint="Is the file complete?") from error
 
     def _check_sections(self) -> None:
         size = self._file.seek(0, os.SEEK_END)
