@@ -22,7 +22,8 @@ class Mode(enum.Flag):
     REARRANGE = enum.auto()
     GENERATE = enum.auto()
 
-    DUMP = CAPTURE | SPLIT | XEN
+    WHOLE = CAPTURE | XEN
+    DUMP = WHOLE | SPLIT
     FILTER = DUMP | MEM_USAGE
     READ = FILTER | DMESG
     ALL = READ | REASSEMBLE | REARRANGE | GENERATE
@@ -98,13 +99,13 @@ GROUPS = (
             Option("lzo", ("-l",), "", Mode.DUMP, "Compress each page with LZO."),
             Option("snappy", ("-p",), "", Mode.DUMP, "Compress each page with snappy."),
             Option("zstd", ("-z",), "", Mode.DUMP, "Compress each page with Zstandard."),
-            Option("elf", ("-E",), "", Mode.DUMP, "Write an ELF file instead of a kdump-compressed one."),
+            Option("elf", ("-E",), "", Mode.WHOLE, "Write an ELF file instead of a kdump-compressed one."),
             Option("force", ("-f",), "", Mode.ALL, "Overwrite DUMPFILE if it exists."),
             Option(
                 "flattened",
                 ("-F",),
                 "",
-                Mode.DUMP | Mode.DMESG,
+                Mode.WHOLE | Mode.DMESG,
                 "Write to standard output, in the flattened format that needs no seeking. All messages go to "
                 "standard error.",
             ),
@@ -189,7 +190,7 @@ GROUPS = (
                 "num_threads",
                 ("--num-threads",),
                 "N",
-                Mode.FILTER,
+                Mode.WHOLE | Mode.MEM_USAGE,
                 "Compress with N threads. Not with --split or -E.",
                 zero_is_off=True,
             ),
