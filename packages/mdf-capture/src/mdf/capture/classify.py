@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from functools import cache
 
 from mdf.capture.pages import Pages
-from mdf.capture.rules import RULES, Kind, Rule, Spread
+from mdf.capture.rules import RULES, Kind, Spread
+
+OrderOf = Callable[[int], int]
 
 
 @dataclass(frozen=True)
@@ -26,7 +28,12 @@ def classify(pages: Pages, level: int, eligible: int, warn: Callable[[str], None
     """
     open_ = eligible & ~pages.tail
     kinds = bytearray(pages.count)
-    blocks: dict[int, Rule] = {}
+    order_of = {
+        Spread.COMPOUND: pages.compound_order,
+        Spread.BUDDY: pages.buddy_order,
+        Spread.MAX_ORDER: pages.max_order,
+    }
+    blocks: dict[int, tuple[Kind, OrderOf]] = {}
     singles = 0
     for rule in RULES:
         if not rule.applies(level):
@@ -39,7 +46,7 @@ def classify(pages: Pages, level: int, eligible: int, warn: Callable[[str], None
         # A mask times a kind: each byte is 0 or the kind.
         singles |= (found ^ heads) * rule.kind
         if heads:
-            blocks.update(dict.fromkeys(_indices(heads, pages.count), rule))
+            blocks.update(dict.fromkeys(_indices(heads, pages.count), (rule.kind, order_of[rule.spread])))
     if singles:
         kinds[:] = singles.to_bytes(pages.count, "little")
     return Classified(kinds, _spread(pages, kinds, blocks, warn))
@@ -55,34 +62,29 @@ def _indices(mask: int, count: int) -> list[int]:
 
 
 def _spread(
-    pages: Pages, kinds: bytearray, blocks: dict[int, Rule], warn: Callable[[str], None]
+    pages: Pages, kinds: bytearray, blocks: dict[int, tuple[Kind, OrderOf]], warn: Callable[[str], None]
 ) -> tuple[Kind, int] | None:
     """Fills the blocks in, in order of address; returns the one that reaches beyond the pages."""
-    order_of = {
-        Spread.COMPOUND: pages.compound_order,
-        Spread.BUDDY: pages.buddy_order,
-        Spread.MAX_ORDER: pages.max_order,
-    }
+    # Only a free block says an order that has to be checked here.
     limit = pages.layout.free_area_length or 8 * pages.layout.long_size
     count, covered = pages.count, 0
     for index in sorted(blocks):
         if index < covered:
             continue
-        rule = blocks[index]
-        order = order_of[rule.spread](index)
+        kind, order_of = blocks[index]
+        order = order_of(index)
         if not order:
-            kinds[index] = rule.kind
-        elif order >= limit and rule.spread is Spread.BUDDY:
+            kinds[index] = kind
+        elif order >= limit and order_of == pages.buddy_order:
             warn(f"WARNING: Invalid free page order: pfn={pages.pfn + index:x}, order={order}, max order={limit - 1}")
+        elif (covered := index + (1 << order)) <= count:
+            kinds[index:covered] = _filled(kind, order)
         else:
-            covered = index + (1 << order)
-            if covered > count:
-                kinds[index:] = _filled(rule.kind, count - index)
-                return rule.kind, pages.pfn + covered
-            kinds[index:covered] = _filled(rule.kind, 1 << order)
+            kinds[index:] = bytes([kind]) * (count - index)
+            return kind, pages.pfn + covered
     return None
 
 
 @cache
-def _filled(kind: Kind, pages: int) -> bytes:
-    return bytes([kind]) * pages
+def _filled(kind: Kind, order: int) -> bytes:
+    return bytes([kind]) * (1 << order)
