@@ -10,10 +10,9 @@ from typing import Any, Literal
 
 from mdf.core import lenient
 from mdf.core.commandline import ParsedArguments, message_level, parse
-from mdf.core.errors import UnsupportedError
 from mdf.core.messages import DEFAULT_LEVEL
 from mdf.core.options import COMPRESSIONS, Mode
-from mdf.core.rules import check, expect_mode
+from mdf.core.rules import check, expect_mode, require_supported
 
 Compression = Literal["zlib", "lzo", "snappy", "zstd"]
 
@@ -89,9 +88,7 @@ class Options:
 
     def require_supported(self) -> None:
         """Raises UnsupportedError, naming the option, for a request that cannot be carried out yet."""
-        for field in fields(self):
-            if field.name in NOT_YET and getattr(self, field.name) != field.default:
-                raise UnsupportedError(f"{NOT_YET[field.name]} is not there yet.")
+        require_supported(self, NOT_YET)
 
 
 def _path(argument: str) -> Path | None:

@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
 
 from mdf.core.commandline import INVALID, ParsedArguments
 from mdf.core.errors import UnsupportedError, UsageError
@@ -129,3 +131,13 @@ def expect_mode(parsed: ParsedArguments, modes: Mode, name: str) -> None:
     if mode not in modes:
         option = next(option for option, selected in MODE_OPTIONS if selected is mode and parsed.has(option))
         raise UnsupportedError(f"{name} does not do {_FLAG[option]}.", hint=f"{COMMANDS[mode]} does.")
+
+
+def require_supported(options: Any, not_yet: Mapping[str, str]) -> None:
+    """Raises UnsupportedError if a field of the dataclass `options` that is in `not_yet` is not at its default.
+
+    `not_yet` says, by field, what nothing acts on yet, in the user's words.
+    """
+    for field in fields(options):
+        if field.name in not_yet and getattr(options, field.name) != field.default:
+            raise UnsupportedError(f"{not_yet[field.name]} is not there yet.")

@@ -3,14 +3,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 
 from mdf.core import lenient
 from mdf.core.commandline import ParsedArguments
-from mdf.core.errors import UnsupportedError
 from mdf.core.options import Mode
-from mdf.core.rules import check, expect_mode
+from mdf.core.rules import check, expect_mode, require_supported
 
 
 @dataclass(frozen=True)
@@ -58,9 +57,7 @@ class Options:
 
     def require_supported(self) -> None:
         """Raises UnsupportedError, naming the option, for a request that cannot be carried out yet."""
-        for field in fields(self):
-            if field.name in NOT_YET and getattr(self, field.name) != field.default:
-                raise UnsupportedError(f"{NOT_YET[field.name]} is not there yet.")
+        require_supported(self, NOT_YET)
 
 
 def _path(argument: str | None) -> Path | None:
