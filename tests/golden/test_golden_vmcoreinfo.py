@@ -11,7 +11,7 @@ import pytest
 from corpus import corpus, unpacked
 from judges.fetch import KERNELS, vmlinux
 from makedumpfile.__main__ import main
-from mdf.vmcoreinfo.generate import find
+from mdf.core.debuginfo.find import find
 from mdf.vmcoreinfo.text import vmcoreinfo_text
 
 ITEM = "x86_64-6.1-kdump"

@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 
 from debuginfo import Array, Dwarf, Elf, Enum, Int, Pointer, Struct, Type, Typedef, Variable, btf
+from mdf.core.debuginfo.find import find
+from mdf.core.debuginfo.keys import LINUX
 from mdf.core.errors import MissingInfoError
 from mdf.core.formats.vmcoreinfo import Vmcoreinfo
 from mdf.vmcoreinfo.cli import main
-from mdf.vmcoreinfo.generate import find
-from mdf.vmcoreinfo.keys import LINUX
 from mdf.vmcoreinfo.needs import NEEDS, unmet
 from mdf.vmcoreinfo.text import vmcoreinfo_text
 
@@ -164,8 +164,10 @@ def test_the_page_size_of_a_machine_with_several_is_that_of_its_zero_page(tmp_pa
     symbols = {"empty_zero_page": (0x10000, 65536)}
     assert find(kernel(tmp_path, [PAGE], symbols, machine=21)).page_size == 65536
     if os.uname().machine != "ppc64":
+        unknown = find(kernel(tmp_path, [SECTION, PAGE], SPARSE, machine=21))
+        assert unknown.page_size is None
         with pytest.raises(MissingInfoError, match="the page size is not known"):
-            find(kernel(tmp_path, [PAGE], {}, machine=21))
+            vmcoreinfo_text(unknown)
 
 
 def test_a_kernel_without_debug_information_is_an_error_with_a_hint(tmp_path: Path) -> None:

@@ -34,8 +34,9 @@ def _prepare(parsed: ParsedArguments) -> Callable[[Messages], None]:
 
 def _text(source: Path, *, xen: bool = False) -> str:
     # Here, because pyelftools is slow to load and the parameter check does without it.
-    from mdf.vmcoreinfo import keys, text
-    from mdf.vmcoreinfo.generate import find
+    from mdf.core.debuginfo import keys
+    from mdf.core.debuginfo.find import find
+    from mdf.vmcoreinfo import text
 
     return text.xen_text(find(source, keys.XEN)) if xen else text.vmcoreinfo_text(find(source))
 
@@ -81,7 +82,7 @@ class Request:
             sys.stdout.flush()
 
     def _text(self) -> str:
-        from mdf.vmcoreinfo.generate import find
+        from mdf.core.debuginfo.find import find
         from mdf.vmcoreinfo.text import as_json, missing_text
 
         if self.json:

@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import json
 
+from mdf.core.debuginfo.find import ZERO_PAGE, Found
 from mdf.core.errors import MissingInfoError
-from mdf.vmcoreinfo.generate import Found
 from mdf.vmcoreinfo.needs import FINDING_PAGES, unmet
 
 
@@ -32,6 +32,11 @@ def xen_text(found: Found) -> str:
 
 
 def _lines(first: str, found: Found) -> str:
+    if found.page_size is None:
+        raise MissingInfoError(
+            f"{found.path}: the page size is not known: {found.machine} has several, and {ZERO_PAGE} doesn't tell.",
+            hint="On a machine of the same kind, the page size of the running kernel is taken.",
+        )
     values = (f"{key}={value}" for key, value in found.values.items())
     return "".join(f"{line}\n" for line in (first, f"PAGESIZE={found.page_size}", *values) if line)
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
 
 from mdf.core.dumps.dump import Dump
@@ -10,21 +11,31 @@ from mdf.core.dumps.elf import ElfDump
 from mdf.core.dumps.flattened import FlattenedSource, is_flattened
 from mdf.core.dumps.kdump import KdumpFile, is_kdump
 from mdf.core.dumps.source import Source
+from mdf.core.errors import FormatError
+from mdf.core.formats.vmcoreinfo import Vmcoreinfo
 
 __all__ = ["Dump", "ElfDump", "KdumpFile", "open_dump"]
 
 
-def open_dump(path: Path | str) -> Dump:
-    """Opens an ELF vmcore or a kdump-compressed dump; either may be inside of a flattened stream.
+def open_dump(path: Path | str, *others: Path | str, given: Vmcoreinfo | None = None) -> Dump:
+    """Opens an ELF vmcore or a kdump-compressed dump, whose files may be flattened streams.
 
-    Raises InputError if the file cannot be opened or read, FormatError if it is damaged or neither of them,
-    UnsupportedError for a header version that is not known.
+    Of a split dump, all files are to be given, in any order. `given` is kernel information from another source, for a
+    vmcore that has none. Raises InputError if a file cannot be opened or read,
+    FormatError if it is damaged or no dump, or if the files are not those of one split dump, UnsupportedError for a
+    header version that is not known.
     """
-    source = Source(Path(path))
-    try:
-        if is_flattened(source):
-            source = FlattenedSource(source)
-        return KdumpFile(source) if is_kdump(source) else ElfDump(source)
-    except BaseException:
-        source.close()
-        raise
+    with ExitStack() as opened:
+        sources = [_source(Path(name), opened) for name in (path, *others)]
+        for source in sources[1:] and sources:
+            if not is_kdump(source):
+                raise FormatError(f"{source.path} is not a kdump-compressed dump.", hint="Only such dumps are split.")
+        dump = KdumpFile(*sources) if is_kdump(sources[0]) else ElfDump(sources[0], given)
+        opened.pop_all()
+        return dump
+
+
+def _source(path: Path, opened: ExitStack) -> Source:
+    source = Source(path)
+    opened.callback(source.close)
+    return FlattenedSource(source) if is_flattened(source) else source

@@ -22,11 +22,14 @@ _HEADERS_MAX = 16 << 20
 
 
 class ElfDump(Dump):
-    """An ELF vmcore. `header` and `loads` (PT_LOAD, in the file's order) are those of the file."""
+    """An ELF vmcore. `header` and `loads` (PT_LOAD, in the file's order) are those of the file.
+
+    Without VMCOREINFO in it the page size is that of `given`, else that of the machine this runs on.
+    """
 
     kind = "ELF"
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: Source, given: Vmcoreinfo | None = None) -> None:
         super().__init__(source)
         self.header, headers = _read_headers(source)
         self.loads = tuple(header for header in headers if header.type == elf.PT_LOAD)
@@ -50,7 +53,8 @@ class ElfDump(Dump):
         self.nr_cpus = read.nr_cpus
         self.xen = read.xen
         self.info = Vmcoreinfo.parse(read.vmcoreinfo) if read.vmcoreinfo is not None else None
-        self.page_size = self.info.page_size if self.info else mmap.PAGESIZE
+        said = self.info or (given if given and "PAGESIZE" in given.values else None)
+        self.page_size = said.page_size if said else mmap.PAGESIZE
         self.incomplete = bool(self.header.flags & elf.EF_INCOMPLETE)
         self.segments = tuple(Segment(load.vaddr, load.paddr, load.memsz) for load in self.loads)
         self._valid = [load for load in self.loads if load.paddr != _INVALID_PADDR[self.header.bits]]

@@ -19,6 +19,7 @@ from mdf.core.formats.elf import ByteOrder, prefix
 SIGNATURE = b"KDUMP   "
 HEADER_VERSION = 6
 UTSNAME_SIZE = 6 * 65
+UTSNAME_RELEASE = 2
 UINT32_MAX = 0xFFFFFFFF
 
 
@@ -34,6 +35,11 @@ class Flag(enum.IntFlag):
 
 
 COMPRESSIONS = Flag.ZLIB | Flag.LZO | Flag.SNAPPY | Flag.ZSTD
+
+
+def utsname_field(utsname: bytes, number: int) -> str:
+    """One of the six texts of the raw structure; empty if there is none."""
+    return utsname[number * 65 : (number + 1) * 65].split(b"\x00")[0].decode("ascii", "replace")
 
 
 @dataclass(frozen=True)
@@ -58,7 +64,7 @@ class MainHeader:
     @property
     def machine(self) -> str:
         """utsname.machine; empty if the writer did not know the kernel."""
-        return self.utsname[4 * 65 : 5 * 65].split(b"\x00")[0].decode("ascii", "replace")
+        return utsname_field(self.utsname, 4)
 
 
 @dataclass(frozen=True)

@@ -4,33 +4,60 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 from mdf.core.errors import FormatError, MissingInfoError
 from mdf.core.release import Release
 
 _LONG_MAX = (1 << 63) - 1
 _MAX_LINE = 1499
+# Of several lines with these keys, also from several texts, the last one counts.
+_LAST_COUNTS = ("PAGESIZE", "CRASHTIME")
 
 
 @dataclass(frozen=True)
 class Vmcoreinfo:
     """Typed access to the lines of a VMCOREINFO text; `values` maps what stands before the first `=` to the rest.
 
-    Addresses are relocated already when the text comes from the running kernel itself.
+    Addresses are relocated already when the text comes from the running kernel itself. `source` is where the values
+    come from, `origins` where those of single keys do if it is elsewhere. `pointers` names variables of which is known
+    that they are pointers, and that SYMBOL is the address of the variable itself.
     """
 
     values: Mapping[str, str]
+    source: str = "vmcoreinfo"
+    origins: Mapping[str, str] = field(default_factory=dict)
+    pointers: frozenset[str] = frozenset()
 
     @classmethod
-    def parse(cls, text: bytes) -> Vmcoreinfo:
+    def parse(cls, text: bytes, source: str = "vmcoreinfo") -> Vmcoreinfo:
         """The first of several lines with one key counts, but the last PAGESIZE and CRASHTIME."""
         values: dict[str, str] = {}
         for line in text.split(b"\n"):
             key, equals, value = line[:_MAX_LINE].decode("ascii", "replace").partition("=")
-            if equals and (key not in values or key in ("PAGESIZE", "CRASHTIME")):
+            if equals and (key not in values or key in _LAST_COUNTS):
                 values[key] = value.strip("\x00\r")
-        return cls(values)
+        return cls(values, source)
+
+    def origin(self, key: str) -> str | None:
+        """Where the value of a key, as "SYMBOL(prb)", comes from; None for one that is not known."""
+        return self.origins.get(key, self.source) if key in self.values else None
+
+    def completed(self, later: Vmcoreinfo) -> Vmcoreinfo:
+        """What is missing here is taken from what is read `later`, and so are PAGESIZE and CRASHTIME in any case."""
+        added = {key: value for key, value in later.values.items() if key not in self.values or key in _LAST_COUNTS}
+        origins = dict(self.origins) | {key: later.origins.get(key, later.source) for key in added}
+        return replace(self, values={**self.values, **added}, origins=origins)
+
+    def relocated(self, offset: int, bits: int) -> Vmcoreinfo:
+        """All symbols moved by `offset` bytes, in an address space of so many `bits`."""
+        if not offset:
+            return self
+        values = dict(self.values)
+        for key in values:
+            if key.startswith("SYMBOL(") and (address := self.symbol(key[7:-1])) is not None:
+                values[key] = f"{address + offset & (1 << bits) - 1:x}"
+        return replace(self, values=values)
 
     def symbol(self, *names: str) -> int | None:
         """The address of the first of these symbols that is known. Raises FormatError for one that can't be."""
@@ -104,6 +131,12 @@ class Vmcoreinfo:
     def release(self) -> Release:
         """OSRELEASE as a comparable version."""
         return Release.parse(self.osrelease)
+
+    @property
+    def kernel_offset(self) -> int | None:
+        """KERNELOFFSET: how far KASLR moved the kernel, in bytes."""
+        text = self.values.get("KERNELOFFSET")
+        return None if text is None else self._integer("KERNELOFFSET", text, 16)
 
     @property
     def crashtime(self) -> int:

@@ -9,12 +9,11 @@ from mdf.core.arch import ARCHITECTURES, Architecture, Machine, machine_of
 from mdf.core.arch.paging import Step
 from mdf.core.dumps import Dump
 from mdf.core.errors import AddressError, FormatError, MissingInfoError
-from mdf.core.formats.diskdump import UTSNAME_SIZE
+from mdf.core.formats.diskdump import UTSNAME_RELEASE, UTSNAME_SIZE, utsname_field
 from mdf.core.formats.vmcoreinfo import Vmcoreinfo
+from mdf.core.kernel.sources import is_of, kernel_info, mismatch
 from mdf.core.messages import Messages
 from mdf.core.release import NEWEST_KNOWN, OLDEST_KNOWN, Release
-
-_UTSNAME_FIELD = 65
 
 
 class Kernel:
@@ -83,7 +82,7 @@ class Kernel:
             ) from error
 
     def _release(self) -> Release:
-        text = self.utsname[2 * _UTSNAME_FIELD : 3 * _UTSNAME_FIELD].split(b"\x00")[0].decode("ascii", "replace")
+        text = utsname_field(self.utsname, UTSNAME_RELEASE)
         try:
             return Release.parse(text)
         except FormatError as error:
@@ -94,18 +93,25 @@ class Kernel:
 
 
 def open_kernel(
-    dump: Dump, messages: Messages, architectures: Mapping[str, Architecture] = ARCHITECTURES
+    dump: Dump,
+    messages: Messages,
+    architectures: Mapping[str, Architecture] = ARCHITECTURES,
+    given: Vmcoreinfo | None = None,
 ) -> Kernel | None:
-    """The kernel of a dump by what the dump itself says of it; None for a dump without VMCOREINFO.
+    """The kernel of a dump by what is known of it (see `kernel_info`); None if nothing is.
 
     At the debug level the VMCOREINFO is printed, two blanks before each line: SUSE's scripts read two of them there.
-    A kernel that is newer or older than those known gets a warning. Raises what `Kernel` raises.
+    A kernel that is newer or older than those known gets a warning. Raises MismatchError if `given` is of another
+    kernel, and what `Kernel` raises.
     """
-    if dump.info is None:
+    info = kernel_info(dump, given, messages)
+    if info is None:
         return None
-    for key, value in dump.info.values.items():
+    for key, value in info.values.items():
         messages.debug(f"  {key}={value}")
-    kernel = Kernel(dump, dump.info, architectures)
+    kernel = Kernel(dump, info, architectures)
+    if given and not is_of(given, kernel.utsname):
+        raise mismatch(given, dump, utsname_field(kernel.utsname, UTSNAME_RELEASE))
     if not OLDEST_KNOWN <= kernel.release <= NEWEST_KNOWN:
         messages.common("The kernel version is not supported.")
         messages.common("The makedumpfile operation may be incomplete.")

@@ -94,8 +94,10 @@ def _discontigmem(kernel: Kernel, max_mapnr: int) -> list[MemMap]:
 def _sparsemem(kernel: Kernel, max_mapnr: int) -> list[MemMap]:
     table = _SectionTable(kernel, max_mapnr)
     symbol = kernel.info.symbol("mem_section") or 0
-    pieces = table.decode(symbol)
     # A pointer to the root array since 4.15, where vmcoreinfo gives its value but a vmlinux the variable's address.
+    if table.extreme and "mem_section" in kernel.info.pointers:
+        symbol = kernel.read_pointer(symbol)
+    pieces = table.decode(symbol)
     if not pieces and table.extreme:
         with suppress(AddressError):
             pieces = table.decode(kernel.read_pointer(symbol))

@@ -8,11 +8,12 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from mdf.core.debuginfo.keys import LINUX, Kind, Row
+from mdf.core.debuginfo.symbols import Symbol
+from mdf.core.debuginfo.types import Types, Wanted
+from mdf.core.debuginfo.vmlinux import Vmlinux
 from mdf.core.errors import MissingInfoError
-from mdf.vmcoreinfo.keys import LINUX, Kind, Row
-from mdf.vmcoreinfo.symbols import Symbol
-from mdf.vmcoreinfo.types import Types, Wanted
-from mdf.vmcoreinfo.vmlinux import Vmlinux
+from mdf.core.formats.vmcoreinfo import Vmcoreinfo
 
 # Bytes, of machines that have only one page size. Others show it by the size of the page that is always zero.
 PAGE_SIZES = {"x86_64": 4096, "i686": 4096, "s390x": 4096, "arm": 4096, "riscv64": 4096, "sparc64": 8192}
@@ -22,18 +23,28 @@ ZERO_PAGE = "empty_zero_page"
 @dataclass(frozen=True)
 class Found:
     """What one file says of its kernel. `values` has the lines by key, in their order; `missing` the keys of lines that
-    are not known; `sources` what was read. `release` is None where the file has not the kernel's data.
+    are not known; `sources` what was read. `release` is None where the file has not the kernel's data, `page_size`
+    (in bytes) where the machine has several and the file does not tell. `pointers` are variables of rows that may be
+    arrays, and are pointers.
     """
 
     path: Path
     machine: str
     bits: int
-    page_size: int
+    page_size: int | None
     release: str | None
     build_id: str | None
     sources: tuple[str, ...]
     values: Mapping[str, str]
     missing: tuple[str, ...]
+    pointers: frozenset[str] = frozenset()
+
+    @property
+    def vmcoreinfo(self) -> Vmcoreinfo:
+        """The lines, with what is known of OSRELEASE, BUILD-ID and PAGESIZE. Addresses are those in the file."""
+        about = {"OSRELEASE": self.release, "BUILD-ID": self.build_id, "PAGESIZE": self.page_size}
+        values = {key: str(value) for key, value in about.items() if value is not None}
+        return Vmcoreinfo({**values, **self.values}, source=str(self.path), pointers=self.pointers)
 
 
 def find(path: Path, rows: tuple[Row, ...] = LINUX, *, use_btf: bool = True) -> Found:
@@ -56,6 +67,7 @@ def find(path: Path, rows: tuple[Row, ...] = LINUX, *, use_btf: bool = True) -> 
             sources=("symbols", *sources),
             values={key: text for key, text in texts.items() if text is not None},
             missing=tuple(key for key, text in texts.items() if text is None),
+            pointers=facts.pointers(rows),
         )
 
 
@@ -145,6 +157,17 @@ class _Facts:
     def _is_array(self, row: Row, name: str) -> int | None:
         return None if self._elements(row, name) is None else (1 << self._vmlinux.bits - 1) - 2
 
+    def pointers(self, rows: Iterable[Row]) -> frozenset[str]:
+        """The variables that might be arrays and are pointers."""
+        names = [name for row in rows if row.kind is Kind.VARIABLE for name in row.lookups]
+        return frozenset(name for name in names if self._is_pointer(name))
+
+    def _is_pointer(self, name: str) -> bool:
+        if name in self._types.arrays:
+            return self._types.arrays[name] is None
+        symbol = self._symbols.get(name)
+        return symbol is not None and symbol.size == self._vmlinux.bits // 8
+
     def _elements(self, row: Row, name: str) -> int | None:
         """The number of elements of an array. BTF has no variables: there the size of the symbol tells."""
         if name in self._types.arrays:
@@ -174,14 +197,9 @@ _VALUES: Mapping[Kind, Callable[[_Facts, Row, str], int | str | None]] = {
 }
 
 
-def _page_size(vmlinux: Vmlinux, zero_page: Symbol | None) -> int:
+def _page_size(vmlinux: Vmlinux, zero_page: Symbol | None) -> int | None:
     if vmlinux.machine in PAGE_SIZES:
         return PAGE_SIZES[vmlinux.machine]
     if zero_page and zero_page.size in (1 << shift for shift in range(12, 17)):
         return zero_page.size
-    if vmlinux.machine == os.uname().machine:
-        return os.sysconf("SC_PAGE_SIZE")
-    raise MissingInfoError(
-        f"{vmlinux.path}: the page size is not known: {vmlinux.machine} has several, and {ZERO_PAGE} doesn't tell.",
-        hint="On a machine of the same kind, the page size of the running kernel is taken.",
-    )
+    return os.sysconf("SC_PAGE_SIZE") if vmlinux.machine == os.uname().machine else None

@@ -15,11 +15,11 @@ from typing import Any
 import pytest
 
 from debuginfo import Array, Const, Dwarf, Elf, Enum, Int, Order, Pointer, Struct, Type, Typedef, Variable, btf
+from mdf.core.debuginfo import dwarf as reader
+from mdf.core.debuginfo.btf import read_btf
+from mdf.core.debuginfo.types import Member, Structure, Types, Wanted
+from mdf.core.debuginfo.vmlinux import Vmlinux
 from mdf.core.errors import FormatError, InputError, MdfError, MissingInfoError, UnsupportedError
-from mdf.vmcoreinfo import dwarf as reader
-from mdf.vmcoreinfo.btf import read_btf
-from mdf.vmcoreinfo.types import Member, Structure, Types, Wanted
-from mdf.vmcoreinfo.vmlinux import Vmlinux
 
 LONG = Int("long", 8)
 LIST_HEAD = Struct("list_head", 16, members=[("next", Pointer(), 0), ("prev", Pointer(), 8)])

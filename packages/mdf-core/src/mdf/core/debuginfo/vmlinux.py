@@ -16,11 +16,11 @@ from typing import Any
 from elftools.common.exceptions import DWARFError, ELFError
 from elftools.elf.elffile import ELFFile
 
+from mdf.core.debuginfo.btf import read_btf
+from mdf.core.debuginfo.symbols import Symbol, SymbolTable
+from mdf.core.debuginfo.types import Types, Wanted
 from mdf.core.errors import FormatError, InputError, MdfError, MissingInfoError, UnsupportedError
 from mdf.core.formats.elf import MACHINES, ByteOrder, ElfHeader, notes
-from mdf.vmcoreinfo.btf import read_btf
-from mdf.vmcoreinfo.symbols import Symbol, SymbolTable
-from mdf.vmcoreinfo.types import Types, Wanted
 
 ET_REL = 1
 NT_GNU_BUILD_ID = 3
@@ -132,7 +132,7 @@ class Vmlinux:
 
     def dwarf(self, wanted: Wanted) -> Types:
         """What DWARF knows of `wanted`."""
-        from mdf.vmcoreinfo.dwarf import read_dwarf
+        from mdf.core.debuginfo.dwarf import read_dwarf
 
         with self._reading("DWARF"):
             # The debug sections of a linked kernel are final, whatever relocations are kept beside them.

@@ -11,9 +11,9 @@ from bisect import bisect_right
 from collections.abc import Collection, Iterable, Iterator
 from typing import Any
 
+from mdf.core.debuginfo.dies import name_of, number_of
+from mdf.core.debuginfo.types import offsets_in
 from mdf.core.formats.elf import ByteOrder
-from mdf.vmcoreinfo.dies import name_of, number_of
-from mdf.vmcoreinfo.types import offsets_in
 
 _UNIT_HEADER = 11  # bytes, at least
 _NAME_WITHIN = 32  # bytes from the begin of a unit

@@ -7,9 +7,9 @@ import struct
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from mdf.core.debuginfo.types import offsets_in
 from mdf.core.errors import FormatError
 from mdf.core.formats.elf import ByteOrder, prefix
-from mdf.vmcoreinfo.types import offsets_in
 
 _STT_SECTION, _STT_FILE = 3, 4
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from mdf.core.debuginfo.dies import children, name_of, number_of
+from mdf.core.debuginfo.types import MAX_DEPTH, Member, Members, Types, Wanted
+from mdf.core.debuginfo.units import Units
 from mdf.core.errors import FormatError
-from mdf.vmcoreinfo.dies import children, name_of, number_of
-from mdf.vmcoreinfo.types import MAX_DEPTH, Member, Members, Types, Wanted
-from mdf.vmcoreinfo.units import Units
 
 # Where the kernel defines or uses what is wanted: the first that know most come first.
 UNITS = (

@@ -8,9 +8,9 @@ import struct
 from collections.abc import Iterator
 from itertools import islice
 
+from mdf.core.debuginfo.types import MAX_DEPTH, Member, Members, Types, Wanted, offsets_in
 from mdf.core.errors import FormatError
 from mdf.core.formats.elf import ByteOrder, prefix
-from mdf.vmcoreinfo.types import MAX_DEPTH, Member, Members, Types, Wanted, offsets_in
 
 MAGIC = 0xEB9F
 _KIND_FLAG = 1 << 31
