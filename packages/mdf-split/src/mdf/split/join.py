@@ -9,11 +9,13 @@ from pathlib import Path
 
 from mdf.capture.page_area import DirectArea
 from mdf.capture.sinks import FileSink, Sink, check_output
+from mdf.core.dumps import KdumpFile, open_dump
+from mdf.core.dumps.parts import Part, without_part
 from mdf.core.errors import FormatError
 from mdf.core.formats.diskdump import DESCRIPTOR_SIZE, Flag, SubHeader, descriptor_struct
 from mdf.core.messages import Messages, Progress
-from mdf.split.parts import STEP, Part, SplitSet, open_parts, without_part
 
+_STEP = 1 << 20
 _LOST = bytes(DESCRIPTOR_SIZE)
 
 
@@ -31,13 +33,15 @@ def reassemble(options: JoinOptions, messages: Messages | None = None) -> None:
     messages = messages or Messages(0)
     for path in options.parts:
         check_output(options.dumpfile, path, options.force)
-    with open_parts(options.parts) as split:
-        if split.dump.incomplete:
+    with open_dump(*options.parts) as dump:
+        if not isinstance(dump, KdumpFile) or not dump.sub.split:
+            raise FormatError(f"{options.parts[0]} is no file of a split dump.")
+        if dump.incomplete:
             messages.common("The files are of an incomplete dump: pages are missing in it.")
         sink = FileSink(options.dumpfile, force=options.force)
         try:
             with messages.step("Copying data", eta=True) as progress:
-                _Joiner(split, sink).write(progress)
+                _Joiner(dump, sink).write(progress)
         except BaseException:
             sink.abandon()
             messages.error(f"{sink.name} is not complete, and shows it.")
@@ -47,30 +51,29 @@ def reassemble(options: JoinOptions, messages: Messages | None = None) -> None:
 
 
 class _Joiner:
-    def __init__(self, split: SplitSet, sink: Sink) -> None:
-        dump = split.dump
-        self._split = split
+    def __init__(self, dump: KdumpFile, sink: Sink) -> None:
+        self._dump = dump
         self._sink = sink
         self._page_size = dump.page_size
         self._layout, self._version = dump.layout, dump.main.version
         self._descriptor = descriptor_struct(dump.byteorder)
-        self._data_offset = split.data_offset
-        self._zero_offset = split.data_offset if dump.level & 1 else -1
-        self._area = DirectArea(sink, split.descriptors, split.data_offset)
+        self._descriptors, self._first_data = dump.pages.descriptors, dump.pages.data_offset
+        self._data_offset = self._first_data
+        self._area = DirectArea(sink, self._descriptors, self._first_data)
 
     def write(self, progress: Progress) -> None:
         """Writes everything; the header says "incomplete" until all is there."""
-        dump, sink, size = self._split.dump, self._sink, self._page_size
+        dump, sink, size = self._dump, self._sink, self._page_size
         main = dump.main
         sink.write(0, [self._layout.pack_main(replace(main, status=main.status | Flag.INCOMPLETE))])
         sub = without_part(dump.sub)
         self._write_sub(sub)
         shared = size + self._layout.sub(self._version).size
-        self._copy(self._split.parts[0], shared, self._split.descriptors - shared, shared)
-        if self._zero_offset >= 0:
+        self._copy(dump.parts[0], shared, self._descriptors - shared, shared)
+        if dump.pages.zero_offset >= 0:
             self._area.add(b"", [bytes(size)], [size])
             self._data_offset += size
-        for part in self._split.parts:
+        for part in dump.parts:
             self._join(part, progress)
         self._join_eraseinfo(sub)
         sink.correct(0, self._layout.pack_main(main))
@@ -81,14 +84,14 @@ class _Joiner:
         self._sink.write(self._page_size, [layout.pack(*astuple(sub)[:members])])
 
     def _copy(self, part: Part, offset: int, size: int, to: int) -> None:
-        for done in range(0, size, STEP):
-            step = min(STEP, size - done)
+        for done in range(0, size, _STEP):
+            step = min(_STEP, size - done)
             # A file without pages may end in the bitmaps: what is not there is zero.
             self._sink.write(to + done, [part.source.read_upto(offset + done, step).ljust(step, b"\x00")])
 
     def _join(self, part: Part, progress: Progress) -> None:
         """Appends the pages of a file, in batches of up to 1 MiB."""
-        stored, capacity = self._split.dump.pages.stored, max(STEP // self._page_size, 1)
+        stored, capacity = self._dump.pages.stored, max(_STEP // self._page_size, 1)
         count = stored.count(part.start, part.end)
         for first in range(0, count, capacity):
             entries = self._entries(part, first, min(capacity, count - first))
@@ -97,7 +100,7 @@ class _Joiner:
                 if self._is_lost(part, offset, size):
                     descriptors.append(_LOST)
                     sizes.append(0)
-                elif offset == self._zero_offset:
+                elif offset == self._dump.pages.zero_offset:
                     descriptors.append(self._descriptor.pack(offset, size, flags, page_flags))
                     sizes.append(0)
                 else:
@@ -107,11 +110,11 @@ class _Joiner:
                     self._data_offset += size
             data = [part.source.read(offset, size, "page data") for offset, size in _merged(extents)]
             self._area.add(b"".join(descriptors), data, sizes)
-            progress.update(part.start + (part.end - part.start) * first // count, self._split.dump.max_mapnr)
+            progress.update(part.start + (part.end - part.start) * first // count, self._dump.max_mapnr)
 
     def _entries(self, part: Part, first: int, count: int) -> Iterator[tuple[int, ...]]:
-        where, size = self._split.descriptors + first * DESCRIPTOR_SIZE, count * DESCRIPTOR_SIZE
-        if self._split.dump.incomplete:
+        where, size = self._descriptors + first * DESCRIPTOR_SIZE, count * DESCRIPTOR_SIZE
+        if self._dump.incomplete:
             data = part.source.read_upto(where, size).ljust(size, b"\x00")
         else:
             data = part.source.read(where, size, "a page descriptor")
@@ -119,19 +122,19 @@ class _Joiner:
 
     def _is_lost(self, part: Part, offset: int, size: int) -> bool:
         """Whether an incomplete dump lacks the data. Raises FormatError for a descriptor that is damaged."""
-        if self._split.dump.incomplete and (offset == 0 or offset + size > part.source.size):
+        if self._dump.incomplete and (offset == 0 or offset + size > part.source.size):
             return True
-        if offset < self._split.data_offset or not 0 < size <= self._page_size:
+        if offset < self._first_data or not 0 < size <= self._page_size:
             raise FormatError(f"{part.source.path}: a page descriptor is damaged: {size} bytes at {offset:#x}.")
         return False
 
     def _join_eraseinfo(self, sub: SubHeader) -> None:
         start = end = self._data_offset
-        for part in self._split.parts:
+        for part in self._dump.parts:
             offset, size = part.sub.offset_eraseinfo, part.sub.size_eraseinfo
             if not offset or not size:
                 continue
-            if offset < self._split.data_offset or offset + size > part.source.size:
+            if offset < self._first_data or offset + size > part.source.size:
                 raise FormatError(f"{part.source.path}: impossible erase information: {size:#x} bytes at {offset:#x}.")
             self._copy(part, offset, size, end)
             end += size

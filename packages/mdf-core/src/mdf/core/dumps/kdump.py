@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from mdf.core.bitmap import Bitmap, Place
 from mdf.core.dumps.dump import Dump, NoteSegment, check_memory_top, cut_in_pages
 from mdf.core.dumps.page_store import PageStore
+from mdf.core.dumps.parts import Part, SharedHeaders
 from mdf.core.dumps.source import Source
 from mdf.core.errors import FormatError, UnsupportedError
 from mdf.core.formats import diskdump, elf
@@ -18,11 +19,15 @@ _TEXT_MAX = 64 << 20
 
 
 class KdumpFile(Dump):
-    """A kdump-compressed dump. `main`, `sub` and `layout` are its headers, `pages` is what it stores."""
+    """A kdump-compressed dump. `main`, `sub` and `layout` are its headers, `pages` is what it stores.
+
+    Of a split dump all files are to be given, in any order; `parts` are these, in the order of their pages, and the
+    headers are those of `source`. Raises FormatError for files that don't belong together, or are not all.
+    """
 
     kind = "kdump compressed"
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: Source, *others: Source) -> None:
         super().__init__(source)
         self.layout, self.main = _recognise(source)
         path, main = source.path, self.main
@@ -36,7 +41,6 @@ class KdumpFile(Dump):
         self.phys_base = self.sub.phys_base
         self.incomplete = bool(main.status & Flag.INCOMPLETE)
         self.notes = NoteSegment.parse(self._text("notes", self.sub.offset_note, self.sub.size_note), self.byteorder)
-        self.eraseinfo = self._text("erase information", self.sub.offset_eraseinfo, self.sub.size_eraseinfo)
         text = self._text("vmcoreinfo", self.sub.offset_vmcoreinfo, self.sub.size_vmcoreinfo)
         self.info = Vmcoreinfo.parse(text) if text else None
         if text and not self.notes.data:  # Version 3 has the text, but no notes.
@@ -45,8 +49,12 @@ class KdumpFile(Dump):
         self.page_size = main.block_size
         self.max_mapnr = self.sub.max_mapnr_64 if main.version >= 6 else main.max_mapnr
         check_memory_top(self.max_mapnr * self.page_size, self.page_size, source, "the memory (max_mapnr)")
-        self._present, stored, descriptors = self._read_bitmaps()
-        self.pages = PageStore(source, stored, descriptors, self.page_size, self.byteorder, self.level)
+        first, second, descriptors = self._bitmap_offsets()
+        shared = SharedHeaders(source, self.layout, main, self.sub, self.max_mapnr, descriptors)
+        self.parts = shared.parts(others)
+        self.eraseinfo = b"".join(map(self._eraseinfo, self.parts))
+        self._present, stored = self._read_bitmap(first), self._read_bitmap(second)
+        self.pages = PageStore(self.parts, stored, descriptors, self.page_size, self.byteorder, self.level)
         self._held = self.pages.held() if self.incomplete else stored
 
     def _parse_sub(self, data: bytes) -> SubHeader:
@@ -63,33 +71,37 @@ class KdumpFile(Dump):
             sub = self.layout.parse_sub(data, self.main.version)
         return sub
 
-    def _text(self, what: str, offset: int, size: int) -> bytes:
+    def close(self) -> None:
+        for part in self.parts:
+            part.source.close()
+
+    def _text(self, what: str, offset: int, size: int, source: Source | None = None) -> bytes:
+        source = source or self.source
         if not offset or not size:
             return b""
         if size > _TEXT_MAX or offset < 0:
-            raise FormatError(f"{self.source.path}: impossible size or offset of its {what}: {size:#x} at {offset:#x}.")
-        return self.source.read(offset, size, f"the {what}")
+            raise FormatError(f"{source.path}: impossible size or offset of its {what}: {size:#x} at {offset:#x}.")
+        return source.read(offset, size, f"the {what}")
 
-    def _read_bitmaps(self) -> tuple[Bitmap, Bitmap, int]:
-        """Both bitmaps, and where the page descriptors begin."""
+    def _eraseinfo(self, part: Part) -> bytes:
+        return self._text("erase information", part.sub.offset_eraseinfo, part.sub.size_eraseinfo, part.source)
+
+    def _bitmap_offsets(self) -> tuple[int, int, int]:
+        """Where both bitmaps and the page descriptors begin."""
         main, source = self.main, self.source
         nbytes = -(-self.max_mapnr // 8)
         half = main.bitmap_blocks // 2 * main.block_size
         first = (1 + main.sub_hdr_size) * main.block_size
-        if nbytes <= half:
-            offsets = (first, first + half)
-        elif nbytes <= main.bitmap_blocks * main.block_size:
-            offsets = (first, first)  # A dump of one bitmap.
-        else:
+        if nbytes > main.bitmap_blocks * main.block_size:
             raise FormatError(f"{source.path}: its bitmaps are too small for {self.max_mapnr:#x} pages.")
-        present, stored = (self._read_bitmap(offset, nbytes) for offset in offsets)
-        return present, stored, first + main.bitmap_blocks * main.block_size
+        second = first + half if nbytes <= half else first  # A dump of one bitmap.
+        return first, second, first + main.bitmap_blocks * main.block_size
 
-    def _read_bitmap(self, offset: int, nbytes: int) -> Bitmap:
+    def _read_bitmap(self, offset: int) -> Bitmap:
         bitmap = Bitmap(self.max_mapnr)
         step = 1 << 20
-        for at in range(0, nbytes, step):
-            bitmap.write(at, self.source.read(offset + at, min(step, nbytes - at), "a bitmap"))
+        for at in range(0, bitmap.nbytes, step):
+            bitmap.write(at, self.source.read(offset + at, min(step, bitmap.nbytes - at), "a bitmap"))
         return bitmap
 
     def runs(self) -> Iterator[tuple[int, int]]:
