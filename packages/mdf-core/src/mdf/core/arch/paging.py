@@ -13,16 +13,42 @@ ReadPhysical = Callable[[int, int], bytes]
 
 
 @dataclass(frozen=True)
+class Leaf:
+    """A form of entries that map memory themselves: those whose bits `mask` have the `value`.
+
+    Such an entry maps `1 << shift` bytes. Its address bits are `address` (0: those of all entries), and lie `down`
+    bits higher in the entry than in an address.
+    """
+
+    mask: int
+    value: int
+    shift: int
+    address: int = 0
+    down: int = 0
+
+
+@dataclass(frozen=True)
 class TableLevel:
     """One level of tables: an entry covers `1 << shift` bytes, a table has `1 << bits` entries.
 
-    `leaf` is the bit that makes an entry map memory itself, 0 at a level that never does and -1 at the last level.
+    `leaf` is the bit that makes an entry map memory itself, 0 at a level that never does and -1 at the last level; or
+    the forms of such entries. An entry that does not leads to a table if its bits `table` (mask and value) say so,
+    without that if it is present; `pointer` is the table's address in it (0: the address bits of all entries).
     """
 
     name: str
     shift: int
     bits: int
-    leaf: int = 0
+    leaf: int | tuple[Leaf, ...] = 0
+    table: tuple[int, int] | None = None
+    pointer: int = 0
+
+    def leaves(self, present: int) -> tuple[Leaf, ...]:
+        """The forms of entries that map memory."""
+        if isinstance(self.leaf, tuple):
+            return self.leaf
+        value = present if self.leaf == -1 else present | self.leaf
+        return (Leaf(value, value, self.shift),) if self.leaf else ()
 
 
 @dataclass(frozen=True)
@@ -67,29 +93,37 @@ class Walker:
 
     def __init__(self, tables: PageTables, root: int, read: ReadPhysical) -> None:
         self._tables = tables
-        self._root = root
+        self._levels = [(level, level.leaves(tables.present)) for level in tables.levels]
+        self.root = root
         self._read = read
         self._kept: dict[int, bytes] = {}
         self.hits = self.misses = 0
 
     def translate(self, vaddr: int, trace: Callable[[Step], None] | None = None) -> Mapping:
         """The mapping of `vaddr`. Raises AddressError if an entry on the way is not present or a table unreadable."""
-        tables, table = self._tables, self._root
+        tables, table = self._tables, self.root
         size = tables.entry_size
-        for level in tables.levels:
+        for level, leaves in self._levels:
             index = vaddr >> level.shift & (1 << level.bits) - 1
             data = self._table(table, size << level.bits, vaddr)
             entry = int.from_bytes(data[index * size : (index + 1) * size], tables.byteorder)
             if trace:
                 trace(Step(level.name, table + index * size, entry))
-            if not entry & tables.present:
+            for leaf in leaves:
+                if entry & leaf.mask == leaf.value:
+                    offset_mask = (1 << leaf.shift) - 1
+                    offset = vaddr & offset_mask
+                    paddr = (entry & (leaf.address or tables.address)) >> leaf.down & ~offset_mask
+                    return Mapping(paddr + offset, offset_mask + 1 - offset)
+            mask, value = level.table or (tables.present, tables.present)
+            if entry & mask != value:
                 raise AddressError(f"Virtual address {vaddr:#x} is not mapped: {level.name} entry {entry:#x}.")
-            if level.leaf == -1 or entry & level.leaf:
-                offset_mask = (1 << level.shift) - 1
-                offset = vaddr & offset_mask
-                return Mapping((entry & tables.address & ~offset_mask) + offset, offset_mask + 1 - offset)
-            table = entry & tables.address
+            table = entry & (level.pointer or tables.address)
         raise AddressError(f"Virtual address {vaddr:#x} is not mapped: no level maps it.")
+
+    def at(self, root: int) -> Walker:
+        """A walker of the same tables, whose top table is at `root`."""
+        return Walker(self._tables, root, self._read)
 
     def _table(self, paddr: int, size: int, vaddr: int) -> bytes:
         table = self._kept.get(paddr)
@@ -105,3 +139,22 @@ class Walker:
             del self._kept[next(iter(self._kept))]
         self._kept[paddr] = table
         return table
+
+
+def read_mapped(translate: Callable[[int], Mapping], read: ReadPhysical, vaddr: int, size: int) -> bytes:
+    """`size` bytes at a virtual address; what is contiguous in memory is read at once. Raises AddressError."""
+    pieces, end = [], vaddr + size
+    paddr = run = 0
+    while vaddr < end:
+        mapping = translate(vaddr)
+        length = min(mapping.length, end - vaddr)
+        if run and mapping.paddr == paddr + run:
+            run += length
+        else:
+            if run:
+                pieces.append(read(paddr, run))
+            paddr, run = mapping.paddr, length
+        vaddr += length
+    if run:
+        pieces.append(read(paddr, run))
+    return pieces[0] if len(pieces) == 1 else b"".join(pieces)

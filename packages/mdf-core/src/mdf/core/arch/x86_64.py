@@ -17,6 +17,7 @@ START_KERNEL_MAP = 0xFFFFFFFF_80000000
 _KERNEL_HALF = 1 << 63
 _INVALID_PADDR = 0xFFFFFFFF_FFFFFFFF
 _PSE = 1 << 7
+_ADDRESS = (1 << 52) - (1 << 12)
 
 _FOUR_LEVELS = (
     TableLevel("PGD", 39, 9),
@@ -24,8 +25,8 @@ _FOUR_LEVELS = (
     TableLevel("PMD", 21, 9, _PSE),
     TableLevel("PTE", 12, 9, -1),
 )
+FOUR_LEVEL_TABLES = PageTables(_FOUR_LEVELS, present=1, address=_ADDRESS)
 _FIVE_LEVELS = (TableLevel("PGD", 48, 9), TableLevel("P4D", 39, 9), *_FOUR_LEVELS[1:])
-_ADDRESS = (1 << 52) - (1 << 12)
 
 # MAX_PHYSMEM_BITS and page_offset of kernels before a release (kernels with 5 levels have their own).
 _MAX_PHYSMEM_BITS = ((Release(2, 6, 26), 40), (Release(2, 6, 31), 44))

@@ -16,34 +16,45 @@ from mdf.core.formats.elf import MACHINES, ByteOrder
 from mdf.core.formats.vmcoreinfo import Vmcoreinfo
 
 VMCOREINFO_NOTE = "VMCOREINFO"
-XEN_NOTES = (("Xen", 0x1000001), ("VMCOREINFO_XEN", 0))
+XEN_CRASH_INFO_NOTE, XEN_CRASH_INFO_TYPE = "Xen", 0x1000001
+XEN_VMCOREINFO_NOTE = "VMCOREINFO_XEN"
 
 
 @dataclass(frozen=True)
 class NoteSegment:
     """The notes as they are in the dump, and what is read of them.
 
-    `vmcoreinfo_offset` is where the VMCOREINFO text begins in `data` (0 if there is none).
+    `vmcoreinfo_offset` is where the VMCOREINFO text begins in `data` (0 if there is none). `xen_crash_info` and
+    `xen_vmcoreinfo` are what a Xen hypervisor says of itself.
     """
 
     data: bytes = b""
     nr_cpus: int = 0
     vmcoreinfo: bytes | None = None
     vmcoreinfo_offset: int = 0
-    xen: bool = False
+    xen_crash_info: bytes | None = None
+    xen_vmcoreinfo: bytes | None = None
+
+    @property
+    def xen(self) -> bool:
+        """Whether a Xen hypervisor crashed, or a kernel on top of it."""
+        return self.xen_crash_info is not None or self.xen_vmcoreinfo is not None
 
     @classmethod
     def parse(cls, data: bytes, byteorder: ByteOrder) -> NoteSegment:
         """Raises FormatError for a note that does not fit."""
-        nr_cpus, text, offset, xen = 0, None, 0, False
+        nr_cpus, text, offset = 0, None, 0
+        crash_info, xen_text = None, None
         for note in elf.notes(data, byteorder):
             if note.name == "CORE" and note.type == elf.NT_PRSTATUS:
                 nr_cpus += 1
             elif note.name == VMCOREINFO_NOTE and text is None:
                 text, offset = note.desc, note.offset
-            elif (note.name, note.type) in XEN_NOTES:
-                xen = True
-        return cls(data, nr_cpus, text, offset, xen)
+            elif (note.name, note.type) == (XEN_CRASH_INFO_NOTE, XEN_CRASH_INFO_TYPE) and crash_info is None:
+                crash_info = note.desc
+            elif note.name == XEN_VMCOREINFO_NOTE and xen_text is None:
+                xen_text = note.desc
+        return cls(data, nr_cpus, text, offset, crash_info, xen_text)
 
 
 @dataclass(frozen=True)

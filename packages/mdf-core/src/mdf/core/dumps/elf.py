@@ -24,7 +24,7 @@ _HEADERS_MAX = 16 << 20
 class ElfDump(Dump):
     """An ELF vmcore. `header` and `loads` (PT_LOAD, in the file's order) are those of the file.
 
-    Without VMCOREINFO in it the page size is that of `given`, else that of the machine this runs on.
+    Without VMCOREINFO in it the page size is that of `given`, of a Xen hypervisor, or of the machine this runs on.
     """
 
     kind = "ELF"
@@ -53,7 +53,8 @@ class ElfDump(Dump):
         self.nr_cpus = read.nr_cpus
         self.xen = read.xen
         self.info = Vmcoreinfo.parse(read.vmcoreinfo) if read.vmcoreinfo is not None else None
-        said = self.info or (given if given and "PAGESIZE" in given.values else None)
+        others = (given, Vmcoreinfo.parse(read.xen_vmcoreinfo or b""))
+        said = self.info or next((info for info in others if info and "PAGESIZE" in info.values), None)
         self.page_size = said.page_size if said else mmap.PAGESIZE
         self.incomplete = bool(self.header.flags & elf.EF_INCOMPLETE)
         self.segments = tuple(Segment(load.vaddr, load.paddr, load.memsz) for load in self.loads)

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from mdf.core.arch import ARCHITECTURES, Architecture, Machine, machine_of
-from mdf.core.arch.paging import Step
+from mdf.core.arch.paging import Step, read_mapped
 from mdf.core.dumps import Dump
 from mdf.core.errors import AddressError, FormatError, MissingInfoError
 from mdf.core.formats.diskdump import UTSNAME_RELEASE, UTSNAME_SIZE, utsname_field
@@ -32,21 +32,10 @@ class Kernel:
 
     def read(self, vaddr: int, size: int) -> bytes:
         """`size` bytes at a kernel virtual address. Raises AddressError."""
-        pieces, end = [], vaddr + size
-        paddr = run = 0
-        while vaddr < end:
-            mapping = self.machine.translate(vaddr)
-            length = min(mapping.length, end - vaddr)
-            if run and mapping.paddr == paddr + run:
-                run += length
-            else:
-                if run:
-                    pieces.append(self.dump.read(self.machine.physical(paddr), run))
-                paddr, run = mapping.paddr, length
-            vaddr += length
-        if run:
-            pieces.append(self.dump.read(self.machine.physical(paddr), run))
-        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        return read_mapped(self.machine.translate, self._read_physical, vaddr, size)
+
+    def _read_physical(self, paddr: int, size: int) -> bytes:
+        return self.dump.read(self.machine.physical(paddr), size)
 
     def read_uint(self, vaddr: int, size: int) -> int:
         """An unsigned integer of `size` bytes."""

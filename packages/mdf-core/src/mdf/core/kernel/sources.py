@@ -31,25 +31,28 @@ def given_info(vmlinux: Path | None, text: Path | None) -> Vmcoreinfo | None:
         from mdf.core.debuginfo import find
 
         return find(vmlinux).vmcoreinfo
-    return None if text is None else _read_text(text)
+    if text is None:
+        return None
+    info = read_text(text, "OSRELEASE=", "-i takes a file that -g has written; a vmlinux goes with -x.")
+    for key in ("OSRELEASE", "PAGESIZE"):
+        if not info.values.get(key):
+            raise MissingInfoError(f"{text}: vmcoreinfo has no {key}.")
+    return info
 
 
-def _read_text(path: Path) -> Vmcoreinfo:
+def read_text(path: Path, mark: str, hint: str) -> Vmcoreinfo:
+    """A file with lines of VMCOREINFO, which has `mark` in it. Raises InputError, and FormatError with `hint`."""
     try:
         with path.open("rb") as file:
             data = file.read(_TEXT_MAX + 1)
     except OSError as error:
         raise InputError(f"Can't open the vmcoreinfo file({path}). {error.strerror}") from error
-    if len(data) > _TEXT_MAX or b"OSRELEASE=" not in data:
+    if len(data) > _TEXT_MAX or mark.encode() not in data:
         raise FormatError(
-            f"{path} is no vmcoreinfo: there is no OSRELEASE in its first {_TEXT_MAX} bytes, or more than those.",
-            hint="-i takes a file that -g has written; a vmlinux goes with -x.",
+            f"{path} is no vmcoreinfo: there is no {mark.strip('=')} in its first {_TEXT_MAX} bytes, or more than those.",
+            hint=hint,
         )
-    info = Vmcoreinfo.parse(data, str(path))
-    for key in ("OSRELEASE", "PAGESIZE"):
-        if not info.values.get(key):
-            raise MissingInfoError(f"{path}: vmcoreinfo has no {key}.")
-    return info
+    return Vmcoreinfo.parse(data, str(path))
 
 
 def kernel_info(dump: Dump, given: Vmcoreinfo | None, messages: Messages) -> Vmcoreinfo | None:
@@ -96,7 +99,7 @@ def mismatch(given: Vmcoreinfo, dump: Dump, release: str, detail: str = "") -> M
     theirs = given.values.get("OSRELEASE", "another kernel")
     return MismatchError(
         f"{given.source} and {dump.source.path} don't match.",
-        hint=f"{given.source} is of {theirs}{detail}, {dump.source.path} of {release}.",
+        hint=f"{given.source} is of {theirs}{detail}; the crashed kernel is {release or 'another one'}.",
     )
 
 
@@ -104,7 +107,10 @@ def _offset(dump: Dump, given: Vmcoreinfo, messages: Messages) -> int:
     """How far the crashed kernel's symbols are from those of `given`, in bytes."""
     own = dump.info
     if own is None:
-        messages.common(f"{dump.source.path} doesn't contain vmcoreinfo: that KASLR didn't move the kernel is assumed.")
+        if not dump.xen:  # Xen's domain 0 is not moved.
+            messages.common(
+                f"{dump.source.path} doesn't contain vmcoreinfo: that KASLR didn't move the kernel is assumed."
+            )
         return 0
     kaslr = own.kernel_offset if dump.machine in _KERNELOFFSET_MACHINES else None
     for name in _ANCHORS:
