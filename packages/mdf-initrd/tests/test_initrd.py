@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path, PurePosixPath
 
 import pytest
@@ -63,8 +64,13 @@ def test_an_error_is_a_line_there_too(root: Path) -> None:
     assert result.stderr == "Can't open the dump memory(/nothing). No such file or directory\n"
 
 
-def test_the_payload_is_the_same_whenever_it_is_made() -> None:
-    first, second = ([(entry, entry.read()) for entry in payload.payload()] for _ in range(2))
+def test_the_payload_is_the_same_whenever_it_is_made(tmp_path: Path) -> None:
+    roots = [tmp_path / "first", tmp_path / "second"]
+    for root in roots:
+        root.mkdir()
+        environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+        subprocess.run([sys.executable, "-m", "mdf.initrd.cli", str(root)], env=environment, check=True)
+    first, second = ({file.relative_to(root): file.read_bytes() for file in root.rglob("*.py[cz]")} for root in roots)
     assert first == second
 
 
@@ -156,3 +162,10 @@ def test_a_folder_that_cannot_be_written_is_one_line(tmp_path: Path, capsys: pyt
     error = capsys.readouterr().err
     assert error.count("\n") == 1
     assert "usr" in error
+
+
+def test_a_module_whose_library_is_not_installed_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mdf.initrd.modules.LEFT_OUT", ("mdf.core.arch.x86_64", "deflate"))
+    names = {module.name for module in loaded_modules(["mdf.capture.cli"])}
+    assert "mdf.capture.rules" in names
+    assert not {"mdf.core.arch.x86_64", "deflate"} & names

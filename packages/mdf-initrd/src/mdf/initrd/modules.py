@@ -9,7 +9,6 @@ them: its authors keep that for rare uses, and following it leads through the wh
 from __future__ import annotations
 
 import ast
-import pkgutil
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator
@@ -102,14 +101,15 @@ def _package_of(module: str) -> str:
 
 
 def _modules_of(package: str) -> Iterator[tuple[str, Path]]:
-    """The package's modules with their files, itself included."""
+    """The package's modules with their files, itself included; found without loading what lacks a library."""
     spec = find_spec(package)
     if spec is None or spec.origin is None:
         return
     yield package, Path(spec.origin)
-    folders = spec.submodule_search_locations or []
-    for info in pkgutil.iter_modules(folders, f"{package}."):
-        yield from _modules_of(info.name)
+    for folder in map(Path, spec.submodule_search_locations or ()):
+        for file in folder.rglob("*.py"):
+            parts = file.relative_to(folder).with_suffix("").parts
+            yield ".".join((package, *parts)).removesuffix(".__init__"), file
 
 
 def _imports(file: Path) -> Iterator[str]:
