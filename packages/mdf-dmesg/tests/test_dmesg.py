@@ -205,19 +205,6 @@ def test_a_reader_that_goes_away_costs_one_line(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("argv", "what"),
-    [
-        ("-x vmlinux vmcore log", "Reading debug information (-x)"),
-        ("-i info vmcore", "Reading a vmcoreinfo file (-i)"),
-        ("--diskset=a --diskset=b log", "Reading a disk set (--diskset)"),
-    ],
-)
-def test_what_is_not_there_yet_is_said_in_one_line(argv: str, what: str, capfd: Output) -> None:
-    assert main(argv.split()) == 1
-    assert capfd.readouterr().err == f"{what} is not there yet.\n"
-
-
-@pytest.mark.parametrize(
     "argv", ["", "a b c", "-F a b", "-F --json", "-q vmcore", "-d 32 vmcore log", "-L 0 vmcore log"]
 )
 def test_a_wrong_command_line_is_refused(argv: str, capfd: Output) -> None:

@@ -24,7 +24,7 @@ class Options:
     `dump_levels` are tried in order while the device is full; `vtop` is the virtual address to translate first;
     `vmlinux` and `vmcoreinfo` are other sources of the kernel's symbols and types than the vmcore itself.
     `cyclic_buffer` is in KiB, `size_limit` in bytes; `block_order` is the logarithm of the pages in a write.
-    Of `disk_set`, the disks of an sadump set, `vmcore` is the first.
+    Of `disk_set`, the files of a dump that has several, `vmcore` is the first.
     """
 
     vmcore: Path
@@ -86,6 +86,11 @@ class Options:
         options.require_supported()
         return options
 
+    @property
+    def vmcores(self) -> tuple[Path, ...]:
+        """All files that are read."""
+        return self.disk_set or (self.vmcore,)
+
     def require_supported(self) -> None:
         """Raises UnsupportedError, naming the option, for a request that cannot be carried out yet."""
         require_supported(self, NOT_YET)
@@ -112,12 +117,9 @@ _ARGUMENTS: dict[str, Callable[[str], object]] = {
 
 # The fields that nothing acts on yet, and how the user writes them.
 NOT_YET = {
-    "vmlinux": "Reading debug information (-x)",
-    "vmcoreinfo": "Reading a vmcoreinfo file (-i)",
     "exclude_unused_vmemmap": "Leaving out unused vmemmap pages (-e)",
     "erase_config": "Erasing by a configuration (--config)",
     "eppic": "Erasing by eppic macros (--eppic)",
     "extensions": "Loading an extension (--extension)",
-    "disk_set": "Reading a disk set (--diskset)",
     "mem_usage": "Counting the running kernel's pages (--mem-usage)",
 }

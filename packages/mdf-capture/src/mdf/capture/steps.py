@@ -17,6 +17,7 @@ from mdf.core.arch import ARCHITECTURES, Architecture
 from mdf.core.dumps import open_dump
 from mdf.core.dumps.codecs import Codec, codec_named
 from mdf.core.errors import NoSpaceError
+from mdf.core.kernel import given_info
 from mdf.core.messages import Messages
 
 
@@ -24,7 +25,8 @@ def check_request(options: Options, outputs: Sequence[Path]) -> Codec | None:
     """Checks what can be checked before anything is read; returns the codec. Raises MdfError."""
     options.require_supported()
     for path in outputs:
-        check_output(path, options.vmcore, options.force)
+        for vmcore in options.vmcores:
+            check_output(path, vmcore, options.force)
     codec = codec_named(options.compression) if options.compression else None
     if codec:
         codec.compressor()  # A missing one shows before anything is written.
@@ -36,10 +38,11 @@ def surveyed(
     options: Options, messages: Messages, architectures: Mapping[str, Architecture] = ARCHITECTURES, files: int = 1
 ) -> Iterator[Survey]:
     """The dump to read, open and looked at, when what is written goes into so many `files`."""
-    with open_dump(options.vmcore) as dump:
+    given = given_info(options.vmlinux, options.vmcoreinfo)
+    with open_dump(*options.vmcores, given=given) as dump:
         if dump.incomplete:
             messages.common(f"{options.vmcore} is an incomplete dump: pages are missing in it.")
-        seen = survey(dump, options, messages, architectures, files)
+        seen = survey(dump, options, messages, architectures, files, given)
         if options.vtop is not None and seen.known:
             show_translation(seen.known.kernel, options.vtop, messages)
         yield seen

@@ -17,6 +17,7 @@ from mdf.core.bitmap import Bitmap
 from mdf.core.dumps import Dump, ElfDump
 from mdf.core.errors import MissingInfoError, UnsupportedError, UsageError
 from mdf.core.formats.diskdump import layout_for
+from mdf.core.formats.vmcoreinfo import Vmcoreinfo
 from mdf.core.kernel import mem_map, open_kernel
 from mdf.core.messages import Messages
 
@@ -57,7 +58,7 @@ class Survey:
     def identity(self) -> Identity:
         """What the headers of a kdump-compressed dump say."""
         dump, known = self.dump, self.known
-        info = dump.info
+        info = known.kernel.info if known else dump.info
         crashtime = info.crashtime if info else 0
         return Identity(
             layout=layout_for(dump.bits, dump.byteorder, dump.machine),
@@ -81,10 +82,14 @@ def survey(
     messages: Messages,
     architectures: Mapping[str, Architecture] = ARCHITECTURES,
     files: int = 1,
+    given: Vmcoreinfo | None = None,
 ) -> Survey:
-    """Looks at a dump that goes into so many files. Raises MdfError if the options can't be carried out on it."""
-    _check(dump, options)
-    known = _known_kernel(dump, messages, architectures)
+    """Looks at a dump that goes into so many files; `given` is what `options` name as kernel information.
+
+    Raises MdfError if the options can't be carried out on it.
+    """
+    _check(dump, options, given)
+    known = _known_kernel(dump, messages, architectures, given)
     max_mapnr = dump.max_mapnr
     if known and known.pieces:
         max_mapnr = min(max_mapnr, max(piece.pfn_end for piece in known.pieces))
@@ -101,20 +106,22 @@ def survey(
     return Survey(dump, known, plan, present, wanted and known is not None and known.layout.buddy_known)
 
 
-def _check(dump: Dump, options: Options) -> None:
+def _check(dump: Dump, options: Options, given: Vmcoreinfo | None) -> None:
     path = dump.source.path
     if dump.xen:
         raise UnsupportedError(f"{path} is a dump of a Xen hypervisor.", hint="mdf-xen is for those.")
     if options.elf and not isinstance(dump, ElfDump):
         raise UsageError(f"'-E' option is disabled, because {path} is {dump.kind} format.", hint=_TRY_HELP)
-    if dump.info is None and max(options.dump_levels) > DumpLevel.ZERO:
+    if not (dump.info or given) and max(options.dump_levels) > DumpLevel.ZERO:
         raise MissingInfoError(
             f"{path} doesn't contain vmcoreinfo.", hint=f"Specify '-x' option or '-i' option.\n{_TRY_HELP}"
         )
 
 
-def _known_kernel(dump: Dump, messages: Messages, architectures: Mapping[str, Architecture]) -> KnownKernel | None:
-    kernel = open_kernel(dump, messages, architectures)
+def _known_kernel(
+    dump: Dump, messages: Messages, architectures: Mapping[str, Architecture], given: Vmcoreinfo | None
+) -> KnownKernel | None:
+    kernel = open_kernel(dump, messages, architectures, given)
     if kernel is None:
         return None
     layout = page_layout(kernel.info, kernel.release, dump.byteorder, dump.bits // 8)

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from mdf.core.manual import EXIT_STATUS, FILES, SEE_ALSO, Manual, Section
 from mdf.core.options import Mode
-from mdf.dmesg.options import NOT_YET
 
 MANUAL = Manual(
     name="mdf-dmesg",
@@ -40,11 +39,6 @@ Save the log of the kernel that crashed, in the capture kernel, before the dump:
 Look at what came after the log was last cleared:
 
   mdf-dmesg --partial-dmesg /var/crash/dump""",
-        ),
-        Section(
-            "not there yet",
-            "What this release cannot do yet ends with one line that says so, and status 1:\n\n"
-            + "\n".join(f"  {what}" for what in NOT_YET.values()),
         ),
         SEE_ALSO,
     ),

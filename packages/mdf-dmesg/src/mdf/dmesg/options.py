@@ -9,7 +9,7 @@ from pathlib import Path
 from mdf.core import lenient
 from mdf.core.commandline import ParsedArguments
 from mdf.core.options import Mode
-from mdf.core.rules import check, expect_mode, require_supported
+from mdf.core.rules import check, expect_mode
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,7 @@ class Options:
 
     `partial` leaves out what came before the log was last cleared; `json` writes one record a line. `size_limit` is in
     bytes. `vmlinux` and `vmcoreinfo` are other sources of the kernel's symbols and types than the vmcore itself; of
-    `disk_set`, the disks of an sadump set, `vmcore` is the first.
+    `disk_set`, the files of a dump that has several, `vmcore` is the first.
     """
 
     vmcore: Path
@@ -41,7 +41,7 @@ class Options:
         expect_mode(parsed, Mode.DMESG, "mdf-dmesg")
         disk_set = tuple(map(Path, parsed.every("disk_set")))
         files = disk_set[:1] + tuple(map(Path, parsed.operands))
-        options = cls(
+        return cls(
             vmcore=files[0],
             logfile=None if parsed.has("flattened") else files[1],
             partial=parsed.has("partial_dmesg"),
@@ -52,21 +52,13 @@ class Options:
             vmcoreinfo=_path(parsed.last("vmcoreinfo", "xen_vmcoreinfo")),
             disk_set=disk_set,
         )
-        options.require_supported()
-        return options
 
-    def require_supported(self) -> None:
-        """Raises UnsupportedError, naming the option, for a request that cannot be carried out yet."""
-        require_supported(self, NOT_YET)
+    @property
+    def vmcores(self) -> tuple[Path, ...]:
+        """All files that are read."""
+        return self.disk_set or (self.vmcore,)
 
 
 def _path(argument: str | None) -> Path | None:
     return Path(argument) if argument else None
 
-
-# The fields that nothing acts on yet, and how the user writes them.
-NOT_YET = {
-    "vmlinux": "Reading debug information (-x)",
-    "vmcoreinfo": "Reading a vmcoreinfo file (-i)",
-    "disk_set": "Reading a disk set (--diskset)",
-}

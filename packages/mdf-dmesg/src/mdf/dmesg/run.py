@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from mdf.core.arch import ARCHITECTURES, Architecture
 from mdf.core.dumps import Dump, open_dump
 from mdf.core.errors import MissingInfoError, UnsupportedError
-from mdf.core.kernel import Kernel, open_kernel
+from mdf.core.formats.vmcoreinfo import Vmcoreinfo
+from mdf.core.kernel import Kernel, given_info, open_kernel
 from mdf.core.messages import Messages
 from mdf.dmesg.log import read_log
 from mdf.dmesg.options import Options
@@ -37,11 +38,12 @@ def save_log(
     keeps what was written.
     """
     messages = messages or Messages(0)
-    options.require_supported()
     if options.logfile is not None:
-        check_output(options.logfile, options.vmcore, options.force)
-    with open_dump(options.vmcore) as dump:
-        log = read_log(_kernel(dump, messages, architectures), partial=options.partial)
+        for vmcore in options.vmcores:
+            check_output(options.logfile, vmcore, options.force)
+    given = given_info(options.vmlinux, options.vmcoreinfo)
+    with open_dump(*options.vmcores, given=given) as dump:
+        log = read_log(_kernel(dump, given, messages, architectures), partial=options.partial)
         if options.partial and not log.is_partial:
             messages.common("The kernel does not say when its log was last cleared: all of it is taken.")
         as_line = as_json if options.json else TextFormat(dump.machine)
@@ -58,13 +60,15 @@ def save_log(
     return LogReport(output.name, records, output.written, log.damage)
 
 
-def _kernel(dump: Dump, messages: Messages, architectures: Mapping[str, Architecture]) -> Kernel:
+def _kernel(
+    dump: Dump, given: Vmcoreinfo | None, messages: Messages, architectures: Mapping[str, Architecture]
+) -> Kernel:
     path = dump.source.path
     if dump.incomplete:
         messages.common(f"{path} is an incomplete dump: pages are missing in it.")
     if dump.xen:
         raise UnsupportedError(f"{path} is a dump of a Xen hypervisor: taking a log out of it is not there yet.")
-    kernel = open_kernel(dump, messages, architectures)
+    kernel = open_kernel(dump, messages, architectures, given)
     if kernel is None:
         raise MissingInfoError(f"{path} doesn't contain vmcoreinfo.", hint="Specify '-x' option or '-i' option.")
     return kernel
