@@ -33,23 +33,23 @@ def given_info(vmlinux: Path | None, text: Path | None) -> Vmcoreinfo | None:
         return find(vmlinux).vmcoreinfo
     if text is None:
         return None
-    info = read_text(text, "OSRELEASE=", "-i takes a file that -g has written; a vmlinux goes with -x.")
+    info = read_text(text, "OSRELEASE", "-i takes a file that -g has written; a vmlinux goes with -x.")
     for key in ("OSRELEASE", "PAGESIZE"):
         if not info.values.get(key):
             raise MissingInfoError(f"{text}: vmcoreinfo has no {key}.")
     return info
 
 
-def read_text(path: Path, mark: str, hint: str) -> Vmcoreinfo:
-    """A file with lines of VMCOREINFO, which has `mark` in it. Raises InputError, and FormatError with `hint`."""
+def read_text(path: Path, key: str, hint: str) -> Vmcoreinfo:
+    """A file with lines of VMCOREINFO, which has one for `key`. Raises InputError, and FormatError with `hint`."""
     try:
         with path.open("rb") as file:
             data = file.read(_TEXT_MAX + 1)
     except OSError as error:
         raise InputError(f"Can't open the vmcoreinfo file({path}). {error.strerror}") from error
-    if len(data) > _TEXT_MAX or mark.encode() not in data:
+    if len(data) > _TEXT_MAX or f"{key}=".encode() not in data:
         raise FormatError(
-            f"{path} is no vmcoreinfo: there is no {mark.strip('=')} in its first {_TEXT_MAX} bytes, or more than those.",
+            f"{path} is no vmcoreinfo: {key} is not in its first {_TEXT_MAX} bytes, or there are more.",
             hint=hint,
         )
     return Vmcoreinfo.parse(data, str(path))
