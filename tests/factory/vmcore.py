@@ -16,6 +16,7 @@ from factory.machine import IMAGE_MAP, Machine, ram_pfns, top_pfn
 from factory.memmap import MemMap, Piece
 from factory.memory import content
 from factory.notes import note_bytes, prstatus
+from factory.qemu import write_qemu_kdump
 from factory.spec import Note, Spec
 from factory.structpages import NOT_COMPOUND
 
@@ -172,3 +173,7 @@ class Vmcore:
     def kdump(self, path: Path | str, style: KdumpStyle | None = None) -> Path:
         """Write a kdump-compressed dump."""
         return write_kdump(self, Path(path), style or KdumpStyle())
+
+    def qemu_kdump(self, path: Path | str) -> Path:
+        """Write a kdump-compressed dump as QEMU does: a flattened stream."""
+        return write_qemu_kdump(self, Path(path))
