@@ -51,7 +51,11 @@ class MismatchError(MdfError):
     exit_code = 2
 
 
-class MissingCodecError(MdfError, ImportError):
+class MissingPackageError(MdfError, ImportError):
+    """An optional package is not installed; the hint names it."""
+
+
+class MissingCodecError(MissingPackageError):
     """A page codec is not installed; the hint names the package that brings it."""
 
 

@@ -33,7 +33,7 @@ def _prepare(parsed: ParsedArguments) -> Callable[[Messages], None]:
 
 
 def _text(source: Path, *, xen: bool = False) -> str:
-    # Here, because pyelftools is slow to load and the parameter check does without it.
+    # Here, because the parameter check does without it.
     from mdf.core.debuginfo import keys
     from mdf.core.debuginfo.find import find
     from mdf.vmcoreinfo import text
@@ -108,8 +108,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _is_makedumpfile_syntax(arguments: Sequence[str]) -> bool:
+    if any(argument[:2] == "-o" or argument in ("--json", "--missing") for argument in arguments):
+        return False
     try:
         parsed = parse(arguments)
     except UsageError:
-        return not any(argument[:2] == "-o" or argument in ("--json", "--missing") for argument in arguments)
+        return True
     return bool(parsed.given) or not parsed.operands or mode_of(parsed) is not Mode.CAPTURE

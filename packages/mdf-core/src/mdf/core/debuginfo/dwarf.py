@@ -3,12 +3,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, BinaryIO
 
 from mdf.core.debuginfo.dies import children, name_of, number_of
 from mdf.core.debuginfo.types import MAX_DEPTH, Member, Members, Types, Wanted
 from mdf.core.debuginfo.units import Units
-from mdf.core.errors import FormatError
+from mdf.core.errors import FormatError, MissingPackageError
 
 # Where the kernel defines or uses what is wanted: the first that know most come first.
 UNITS = (
@@ -39,6 +39,19 @@ _ALIASES = (
     "DW_TAG_atomic_type",
 )
 _DW_OP_PLUS_UCONST = 0x23
+
+
+def open_dwarf(file: BinaryIO, *, relocatable: bool) -> Any:
+    """The DWARF of an ELF file, as an `elftools` DWARFInfo. Raises MissingPackageError, or what pyelftools raises."""
+    try:
+        from elftools.elf.elffile import ELFFile
+    except ImportError as error:
+        raise MissingPackageError(
+            "Reading DWARF needs the package pyelftools.",
+            hint="Install pyelftools (mdf-core[dwarf]), or use a vmlinux with BTF.",
+        ) from error
+    # The debug sections of a linked kernel are final, whatever relocations are kept beside them.
+    return ELFFile(file).get_dwarf_info(relocate_dwarf_sections=relocatable, follow_links=False)
 
 
 def read_dwarf(dwarf: Any, wanted: Wanted) -> Types:

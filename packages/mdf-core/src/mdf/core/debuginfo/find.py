@@ -47,14 +47,16 @@ class Found:
         return Vmcoreinfo({**values, **self.values}, source=str(self.path), pointers=self.pointers)
 
 
-def find(path: Path, rows: tuple[Row, ...] = LINUX, *, use_btf: bool = True) -> Found:
+def find(path: Path, rows: tuple[Row, ...] = LINUX, *, use_btf: bool = True, dwarf_beside_btf: bool = True) -> Found:
     """What the file at `path` knows of `rows`; without `use_btf` from DWARF alone.
+
+    Source files are in DWARF only: without `dwarf_beside_btf` they are not looked for where there is BTF.
 
     Raises InputError, FormatError, UnsupportedError, and MissingInfoError for a file without symbols or types.
     """
     with Vmlinux(path) as vmlinux:
         symbols = vmlinux.symbols({*_symbol_names(rows), ZERO_PAGE})
-        types, sources = _types(vmlinux, _wanted(rows, symbols), use_btf)
+        types, sources = _types(vmlinux, _wanted(rows, symbols), use_btf, dwarf_beside_btf)
         facts = _Facts(vmlinux, symbols, types)
         texts = {row.key: facts.text(row) for row in rows}
         return Found(
@@ -71,7 +73,7 @@ def find(path: Path, rows: tuple[Row, ...] = LINUX, *, use_btf: bool = True) -> 
         )
 
 
-def _types(vmlinux: Vmlinux, wanted: Wanted, use_btf: bool) -> tuple[Types, tuple[str, ...]]:
+def _types(vmlinux: Vmlinux, wanted: Wanted, use_btf: bool, dwarf_beside_btf: bool) -> tuple[Types, tuple[str, ...]]:
     if not (use_btf and vmlinux.has_btf):
         if not vmlinux.has_dwarf:
             raise MissingInfoError(
@@ -80,7 +82,7 @@ def _types(vmlinux: Vmlinux, wanted: Wanted, use_btf: bool) -> tuple[Types, tupl
             )
         return vmlinux.dwarf(wanted), ("DWARF",)
     types = vmlinux.btf(wanted)
-    if not vmlinux.has_dwarf or not wanted.sources:
+    if not (dwarf_beside_btf and vmlinux.has_dwarf and wanted.sources):
         return types, ("BTF",)
     types.sources = vmlinux.dwarf(Wanted(sources=wanted.sources)).sources
     return types, ("BTF", "DWARF")

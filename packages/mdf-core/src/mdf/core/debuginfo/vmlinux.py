@@ -3,20 +3,15 @@
 
 from __future__ import annotations
 
-import os
 import re
-import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import Any
-
-from elftools.common.exceptions import DWARFError, ELFError
-from elftools.elf.elffile import ELFFile
 
 from mdf.core.debuginfo.btf import read_btf
+from mdf.core.debuginfo.sections import SHT_NOTE, SHT_PROGBITS, SHT_SYMTAB, Sections
 from mdf.core.debuginfo.symbols import Symbol, SymbolTable
 from mdf.core.debuginfo.types import Types, Wanted
 from mdf.core.errors import FormatError, InputError, MdfError, MissingInfoError, UnsupportedError
@@ -44,9 +39,7 @@ class Vmlinux:
         try:
             with self._reading("ELF sections"):
                 header = ElfHeader.parse(self._file.read(64))
-                self.elf: Any = ELFFile(self._file)
-                self._sections = {str(section.name): section for section in self.elf.iter_sections()}
-                self._check_sections()
+                self._sections = Sections(self._file, header)
             if header.machine not in MACHINES:
                 raise UnsupportedError(f"{path}: kernels of the ELF machine {header.machine} are not supported.")
         except BaseException:
@@ -65,49 +58,36 @@ class Vmlinux:
 
     @contextmanager
     def _reading(self, what: str) -> Iterator[None]:
-        """Whatever goes wrong within is one error that names the file: on damaged data pyelftools raises anything."""
+        """Whatever goes wrong within is one error that names the file: damaged data may raise anything."""
         try:
             yield
-        except FormatError as error:
-            raise FormatError(f"{self.path}: {error}", hint=error.hint) from error
+        except (FormatError, UnsupportedError) as error:
+            raise type(error)(f"{self.path}: {error}", hint=error.hint) from error
         except (MdfError, MemoryError):
             raise
         except Exception as error:
-            known = isinstance(error, (ELFError, DWARFError, zlib.error))
-            detail = " ".join(str(error).split())[:200] if known and str(error) else type(error).__name__
+            detail = " ".join(str(error).split())[:200] or type(error).__name__
             raise FormatError(f"{self.path}: damaged {what}: {detail}", hint="Is the file complete?") from error
-
-    def _check_sections(self) -> None:
-        size = self._file.seek(0, os.SEEK_END)
-        for name, section in self._sections.items():
-            if (
-                section["sh_type"] not in ("SHT_NULL", "SHT_NOBITS")
-                and section["sh_offset"] + section["sh_size"] > size
-            ):
-                raise FormatError(f"section {name} reaches beyond the file's end at byte {size}: is it truncated?")
 
     def section(self, name: str) -> bytes | None:
         """What a section holds, decompressed; None if there is none, or if it has nothing in this file."""
-        if not self.holds(name):
+        section = self._sections.named(name)
+        if section is None:
             return None
         with self._reading(f"section {name}"):
-            return bytes(self._sections[name].data())
-
-    def holds(self, *names: str) -> bool:
-        """Whether one of these sections is there, with something in this file."""
-        return any(name in self._sections and self._sections[name]["sh_type"] != "SHT_NOBITS" for name in names)
+            return self._sections.data(section)
 
     @cached_property
     def symbol_table(self) -> SymbolTable:
         """The symbol table. Raises MissingInfoError for a file without one."""
-        table = next((section for section in self._sections.values() if section["sh_type"] == "SHT_SYMTAB"), None)
-        if table is None:
+        tables = self._sections.of_type(SHT_SYMTAB)
+        if not tables:
             raise MissingInfoError(
                 f"{self.path} has no symbol table.", hint="It is stripped: use the kernel's debug package."
             )
         with self._reading("symbol table"):
-            strings = self.elf.get_section(table["sh_link"])
-            return SymbolTable(table.data(), strings.data(), self.bits, self.byteorder)
+            strings = self._sections.data(self._sections.linked(tables[0]))
+            return SymbolTable(self._sections.data(tables[0]), strings, self.bits, self.byteorder)
 
     def symbols(self, names: Iterable[str]) -> dict[str, Symbol]:
         """The symbols with these names. Raises MissingInfoError for a file without symbols."""
@@ -118,12 +98,12 @@ class Vmlinux:
     @property
     def has_btf(self) -> bool:
         """Whether there is BTF."""
-        return self.holds(".BTF")
+        return self._sections.named(".BTF") is not None
 
     @property
     def has_dwarf(self) -> bool:
         """Whether there is DWARF."""
-        return self.holds(".debug_info", ".zdebug_info")
+        return any(self._sections.named(name) for name in (".debug_info", ".zdebug_info"))
 
     def btf(self, wanted: Wanted) -> Types:
         """What BTF knows of `wanted`."""
@@ -131,24 +111,20 @@ class Vmlinux:
             return read_btf(self.section(".BTF") or b"", wanted)
 
     def dwarf(self, wanted: Wanted) -> Types:
-        """What DWARF knows of `wanted`."""
-        from mdf.core.debuginfo.dwarf import read_dwarf
+        """What DWARF knows of `wanted`. Raises MissingPackageError without the package that reads DWARF."""
+        from mdf.core.debuginfo.dwarf import open_dwarf, read_dwarf
 
         with self._reading("DWARF"):
-            # The debug sections of a linked kernel are final, whatever relocations are kept beside them.
-            return read_dwarf(
-                self.elf.get_dwarf_info(relocate_dwarf_sections=self.relocatable, follow_links=False), wanted
-            )
+            return read_dwarf(open_dwarf(self._file, relocatable=self.relocatable), wanted)
 
     @cached_property
     def build_id(self) -> str | None:
         """The GNU build-id in hexadecimal, if there is one."""
-        for section in self._sections.values():
-            if section["sh_type"] == "SHT_NOTE":
-                with self._reading("notes"):
-                    for note in notes(section.data(), self.byteorder):
-                        if note.name == "GNU" and note.type == NT_GNU_BUILD_ID:
-                            return note.desc.hex()
+        for section in self._sections.of_type(SHT_NOTE):
+            with self._reading("notes"):
+                for note in notes(self._sections.data(section), self.byteorder):
+                    if note.name == "GNU" and note.type == NT_GNU_BUILD_ID:
+                        return note.desc.hex()
         return None
 
     @cached_property
@@ -162,10 +138,9 @@ class Vmlinux:
     def _banners(self) -> Iterator[bytes]:
         """Where "Linux version" may be: at the symbol linux_banner, else anywhere in the constants."""
         banner = self.symbols(["linux_banner"]).get("linux_banner")
-        for section in self._sections.values():
-            at = banner.address - section["sh_addr"] if banner else -1
-            if section["sh_type"] == "SHT_PROGBITS" and 0 <= at < section["sh_size"]:
+        for section in self._sections.of_type(SHT_PROGBITS):
+            at = banner.address - section.address if banner else -1
+            if 0 <= at < section.size:
                 with self._reading(f"section {section.name}"):
-                    self._file.seek(section["sh_offset"] + at)
-                    yield self._file.read(256)
+                    yield self._sections.data(section, at, 256)
         yield self.section(".rodata") or b""

@@ -30,7 +30,7 @@ def given_info(vmlinux: Path | None, text: Path | None) -> Vmcoreinfo | None:
         # Here, because a run without -x does without.
         from mdf.core.debuginfo import find
 
-        return find(vmlinux).vmcoreinfo
+        return find(vmlinux, dwarf_beside_btf=False).vmcoreinfo
     if text is None:
         return None
     info = read_text(text, "OSRELEASE", "-i takes a file that -g has written; a vmlinux goes with -x.")
