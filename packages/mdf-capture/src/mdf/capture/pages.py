@@ -1,37 +1,16 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Columns of struct pages: a field's test for thousands of pages at once.
-
-A *mask* is an integer with one byte for each page, 0 or 1, the first page in the lowest byte; masks are combined with
-`&`, `|` and `& ~`. It is computed from *columns*, one byte of every struct page, with operations that run in C.
-"""
+"""What is asked of struct pages: masks for thousands of pages at once, and the order of a block."""
 
 from __future__ import annotations
 
 from functools import cache, cached_property
 from struct import Struct
 
+from mdf.capture.columns import Columns
 from mdf.capture.layout import PageLayout
 from mdf.core.formats.elf import prefix
 
 _GROUP = 512  # A compound head is never the last page of such a group.
-
-
-@cache
-def _bit_table(bit: int) -> bytes:
-    """Translates a byte to whether a bit of it is set."""
-    return bytes(byte >> bit & 1 for byte in range(256))
-
-
-@cache
-def _any_table(mask: int) -> bytes:
-    """Translates a byte to whether any bit of a mask is set in it."""
-    return bytes(bool(byte & mask) for byte in range(256))
-
-
-@cache
-def _equal_table(value: int) -> bytes:
-    """Translates a byte to whether it has a value."""
-    return bytes(byte == value for byte in range(256))
 
 
 @cache
@@ -42,52 +21,21 @@ def _not_last_of_group(count: int, first: int) -> int:
     return int.from_bytes(column, "little")
 
 
-class Pages:
+class Pages(Columns):
     """The struct pages of the page frames [pfn, pfn + count), as they are in memory."""
 
     def __init__(self, data: bytes, pfn: int, layout: PageLayout) -> None:
+        super().__init__(data, layout.size, layout.byteorder)
         self.pfn = pfn
-        self.count = len(data) // layout.size
         self.layout = layout
-        self._data = data
-        self._columns: dict[int, bytes] = {}
-
-    def column(self, offset: int) -> bytes:
-        """Byte `offset` of every struct page."""
-        column = self._columns.get(offset)
-        if column is None:
-            column = self._columns[offset] = self._data[offset :: self.layout.size]
-        return column
-
-    def _place(self, offset: int, size: int, byte: int) -> int:
-        """Where byte number `byte`, counted from the lowest, of a field of `size` bytes is."""
-        return offset + (byte if self.layout.byteorder == "little" else size - 1 - byte)
-
-    def _mask(self, offset: int, table: bytes) -> int:
-        return int.from_bytes(self.column(offset).translate(table), "little")
 
     def flag(self, number: int) -> int:
         """Bit `number` of page.flags; the low 32 bits are looked at."""
-        byte, bit = divmod(number % 32, 8)
-        return self._mask(self._place(self.layout.flags, self.layout.long_size, byte), _bit_table(bit))
+        return self.bit(self.layout.flags, self.layout.long_size, number % 32)
 
     def any_flag(self, flags: int) -> int:
         """Whether any bit of a mask is set in page.flags."""
-        mask = 0
-        for byte in range(self.layout.long_size):
-            bits = flags >> 8 * byte & 0xFF
-            if bits:
-                mask |= self._mask(self._place(self.layout.flags, self.layout.long_size, byte), _any_table(bits))
-        return mask
-
-    def equals(self, offset: int, size: int, value: int) -> int:
-        """Whether a field of `size` bytes has a value, which may be negative."""
-        mask = -1
-        for byte in reversed(range(size)):
-            mask &= self._mask(self._place(offset, size, byte), _equal_table(value >> 8 * byte & 0xFF))
-            if not mask:
-                break
-        return mask
+        return self.any_bit(self.layout.flags, self.layout.long_size, flags)
 
     def page_type(self, value: int | None) -> int:
         """Whether page._mapcount is a page type; no page has a type that is unknown."""
@@ -99,7 +47,7 @@ class Pages:
     def tail(self) -> int:
         """Compound tails: their compound_head has bit 0 set."""
         offset, size = self.layout.compound_head, self.layout.long_size
-        return 0 if offset is None else self._mask(self._place(offset, size, 0), _bit_table(0))
+        return 0 if offset is None else self.bit(offset, size, 0)
 
     @cached_property
     def head(self) -> int:
@@ -114,7 +62,7 @@ class Pages:
     @cached_property
     def anonymous(self) -> int:
         """Bit 0 of page.mapping; what a slab keeps in its place means nothing."""
-        return self._mask(self._place(self.layout.mapping, self.layout.long_size, 0), _bit_table(0)) & ~self.slab
+        return self.bit(self.layout.mapping, self.layout.long_size, 0) & ~self.slab
 
     @cached_property
     def cache(self) -> int:
