@@ -35,6 +35,12 @@ class Makedumpfile:
             self.dumps[key] = target
         return self.dumps[key]
 
+    def split(self, vmcore: Path, files: int, *options: str) -> list[Path]:
+        """The files of a split dump of `vmcore`; they are made anew each time."""
+        targets = [self.folder / f"part{number}" for number in range(files)]
+        self.run("--split", "-f", *options, str(vmcore), *map(str, targets))
+        return targets
+
     def dmesg(self, vmcore: Path) -> bytes:
         """The kernel's log out of `vmcore`."""
         target = self.folder / "dmesg"

@@ -17,12 +17,15 @@ ITEM = "x86_64-6.1-kdump"
 
 
 @cache
-def session(which: str, item: str, dump: Path) -> list[str]:
-    """What crash prints; the line with the dump's own name is left out."""
+def session(which: str, item: str, *dump: Path) -> list[str]:
+    """What crash prints of the files of a dump; the lines with their names are left out."""
     options = () if item == ITEM else ("--no_modules",)
-    command = (*programs.found("crash", which), "-s", *options, str(programs.vmlinux(item)), str(dump))
-    printed = programs.output(*command, stdin=COMMANDS)
-    return [line for line in printed.splitlines() if not line.lstrip().startswith("DUMPFILE:")]
+    command = (*programs.found("crash", which), "-s", *options, str(programs.vmlinux(item)), *map(str, dump))
+    lines = programs.output(*command, stdin=COMMANDS).splitlines()
+    heads = [number for number, line in enumerate(lines) if line.lstrip().startswith(("DUMPFILE:", "DUMPFILES:"))]
+    for head in reversed(heads):
+        del lines[head : head + len(dump)]
+    return lines
 
 
 @pytest.mark.parametrize("options", [("-c", "-d31"), ("-d31",), ("-E", "-d31")], ids=" ".join)
@@ -41,3 +44,10 @@ def test_crash_reads_our_dump_with_each_compression(ours: Makedumpfile, option: 
     if not ours.has(codec):
         programs.skip(f"{codec} is disabled", "pip install 'mdf-capture[all]'")
     assert session("newest", ITEM, ours.dump(vmcore(ITEM), option, "-d31")) == session("newest", ITEM, vmcore(ITEM))
+
+
+@pytest.mark.parametrize("files", [2, 3])
+@pytest.mark.parametrize("which", ["installed", "newest"])
+def test_crash_reads_the_files_of_a_split_dump(ours: Makedumpfile, which: str, files: int) -> None:
+    parts = ours.split(vmcore(ITEM), files, "-c", "-d31", "--splitblock-size", "4096")
+    assert session(which, ITEM, *reversed(parts)) == session(which, ITEM, vmcore(ITEM))
