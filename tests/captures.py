@@ -14,6 +14,7 @@ from typing import Any
 
 from factory import ElfStyle, Vmcore
 from mdf.capture import Options, capture
+from mdf.capture.analysis import LinuxAnalysis
 from mdf.capture.report import Report
 from mdf.core.arch import ARCHITECTURES, Architecture
 from mdf.core.arch.paging import Mapping, Step
@@ -61,7 +62,7 @@ def dump_of(
 ) -> Report:
     """Makes a dump of the file `vmcore` that holds the memory of `core`; an older dump is overwritten."""
     chosen = Options(vmcore, dumpfile, dump_levels=(level,), force=True, **options)
-    return capture(chosen, messages, architectures(core))
+    return capture(chosen, messages, LinuxAnalysis(architectures(core)))
 
 
 def elf_of(core: Vmcore, folder: Path, style: ElfStyle | None = None) -> Path:

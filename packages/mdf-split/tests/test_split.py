@@ -16,6 +16,7 @@ import pytest
 from captures import DumpFile, architectures, dump_of
 from factory import KdumpStyle, Model, Spec, Vmcore, build, random_layout
 from mdf.capture import Options
+from mdf.capture.analysis import LinuxAnalysis
 from mdf.capture.report import Report
 from mdf.core.bitmap import Bitmap
 from mdf.core.errors import FormatError, InputError, NoSpaceError, OutputError, OutputExistsError, UsageError
@@ -44,7 +45,7 @@ def split_of(
     core: Vmcore, vmcore: Path, files: Sequence[Path], level: int, messages: Messages | None = None, **options: Any
 ) -> Report:
     dump = Options(vmcore, dump_levels=(level,), **options)
-    return split(SplitOptions(dump, tuple(files), BLOCK), messages, architectures(core))
+    return split(SplitOptions(dump, tuple(files), BLOCK), messages, LinuxAnalysis(architectures(core)))
 
 
 def joined(files: Sequence[Path], dumpfile: Path) -> bytes:
@@ -184,7 +185,7 @@ def test_the_next_level_of_the_list_is_tried_for_all_files(machine: Machine, tmp
     split_of(core, vmcore, names(tmp_path, 2), 31)
     want = [path.read_bytes() for path in names(tmp_path, 2)]
     dump = Options(vmcore, dump_levels=(0, 31), size_limit=max(map(len, want)), force=True)
-    report = split(SplitOptions(dump, names(tmp_path, 2), BLOCK), architectures=architectures(core))
+    report = split(SplitOptions(dump, names(tmp_path, 2), BLOCK), analysis=LinuxAnalysis(architectures(core)))
     assert report.level == 31
     assert [path.read_bytes() for path in names(tmp_path, 2)] == want
 

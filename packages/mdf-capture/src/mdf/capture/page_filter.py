@@ -23,11 +23,15 @@ _DROP = bytes(min(kind, 1) for kind in range(256))
 
 @dataclass(frozen=True)
 class KnownKernel:
-    """The crashed kernel, and what the filter needs to know of it."""
+    """The crashed kernel, and what the filter needs to know of it.
+
+    `data_column` is `Dump.data_column` in the kernel's own page frames, which are not the machine's on top of Xen.
+    """
 
     kernel: Kernel
     pieces: list[MemMap]
     layout: PageLayout
+    data_column: Callable[[int, int], bytes]
 
 
 def needs_scan(level: int, layout: PageLayout, by_struct_page: bool) -> bool:
@@ -57,7 +61,7 @@ def exclude_pages(
         resume = piece.pfn_start  # Behind the block that was left out last.
         for start, end in _chunks(max(piece.pfn_start, window[0]), min(piece.pfn_end, window[1])):
             progress.update(start, keep.size)
-            data = bytearray(kernel.dump.data_column(start & ~7, end)[start & 7 :])
+            data = bytearray(known.data_column(start & ~7, end)[start & 7 :])
             if resume > start:
                 covered = min(resume, end) - start
                 data[:covered] = bytes(covered)

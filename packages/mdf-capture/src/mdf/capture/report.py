@@ -11,7 +11,10 @@ _LINE = "-" * 50
 
 @dataclass(frozen=True)
 class Report:
-    """Pages, by what became of them; `written` in bytes. `elf_excluded` is None for the kdump-compressed format."""
+    """Pages, by what became of them; `written` in bytes. `elf_excluded` is None for the kdump-compressed format.
+
+    `further` are pages left out by rules for other than Linux: their line's name, and how many.
+    """
 
     level: int
     total: int
@@ -25,12 +28,14 @@ class Report:
     offline: int
     written: int
     elf_excluded: int | None = None
+    further: tuple[tuple[str, int], ...] = ()
     lookups: tuple[int, int] = (0, 0)
 
     @property
     def excluded(self) -> int:
         """All pages left out, and zero pages."""
-        return self.zero + self.cache + self.cache_private + self.user + self.free + self.hwpoison + self.offline
+        counted = self.zero + self.cache + self.cache_private + self.user + self.free + self.hwpoison + self.offline
+        return counted + sum(pages for _, pages in self.further)
 
     @property
     def remaining(self) -> int:
@@ -52,6 +57,8 @@ class Report:
         yield f"    Free pages              : {_pages(self.free)}"
         yield f"    Hwpoison pages          : {_pages(self.hwpoison)}"
         yield f"    Offline pages           : {_pages(self.offline)}"
+        for name, pages in self.further:
+            yield f"    {name:<24}: {_pages(pages)}"
         yield f"  Remaining pages  : {_pages(self.remaining)}"
         remaining = self.remaining
         if in_elf is not None:

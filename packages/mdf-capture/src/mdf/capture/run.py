@@ -4,28 +4,25 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
 from dataclasses import dataclass
 
+from mdf.capture.analysis import LINUX, Analysis
 from mdf.capture.copy import copy_pages
 from mdf.capture.elf_writer import RUN_LEFT_OUT, ElfWriter, exclude_zero_pages, pieces
 from mdf.capture.options import Options
 from mdf.capture.report import Report
 from mdf.capture.rules import DumpLevel
-from mdf.capture.selection import Selection, select
+from mdf.capture.selection import Selection
 from mdf.capture.sinks import FileSink, FlattenedSink, NullSink, Sink
 from mdf.capture.steps import check_request, first_level_that_fits, surveyed
 from mdf.capture.survey import Survey
-from mdf.core.arch import ARCHITECTURES, Architecture
 from mdf.core.dumps import ElfDump
 from mdf.core.dumps.codecs import Codec
 from mdf.core.errors import NoSpaceError, UsageError
 from mdf.core.messages import Messages, Progress
 
 
-def capture(
-    options: Options, messages: Messages | None = None, architectures: Mapping[str, Architecture] = ARCHITECTURES
-) -> Report:
+def capture(options: Options, messages: Messages | None = None, analysis: Analysis = LINUX) -> Report:
     """Makes the dump that `options` ask for; returns what became of the pages.
 
     Raises MdfError. A dump that could not be finished stays, marked incomplete, if there are pages in it.
@@ -36,21 +33,22 @@ def capture(
         raise UsageError("There is no DUMPFILE to write to.")
     outputs = [options.dumpfile] if options.dumpfile else []
     codec = check_request(options, outputs)
-    with surveyed(options, messages, architectures) as seen:
-        return first_level_that_fits(options, messages, outputs, _Run(options, messages, seen, codec).dump)
+    with surveyed(options, messages, analysis) as seen:
+        return first_level_that_fits(options, messages, outputs, _Run(options, messages, analysis, seen, codec).dump)
 
 
 @dataclass(frozen=True)
 class _Run:
     options: Options
     messages: Messages
+    analysis: Analysis
     seen: Survey
     codec: Codec | None
 
     def dump(self, requested: int) -> Report:
         """Makes a dump of one level."""
         options, dump = self.options, self.seen.dump
-        selection = select(self.seen, requested, self.messages, elf=options.elf)
+        selection = self.analysis.select(self.seen, requested, self.messages, elf=options.elf)
         keep = selection.keep
         zero = 0
         if options.elf and selection.level & DumpLevel.ZERO:

@@ -12,17 +12,22 @@ from mdf.capture.report import Report
 from mdf.capture.rules import DumpLevel, Kind
 from mdf.capture.survey import Survey
 from mdf.core.bitmap import Bitmap
+from mdf.core.dumps import Dump
 from mdf.core.messages import Messages
 
 
 @dataclass(frozen=True)
 class Selection:
-    """What `level` keeps of a dump: `keep` is bitmap 2, `excluded` the number of pages of each kind left out."""
+    """What `level` keeps of a dump: `keep` is bitmap 2, `excluded` the number of pages of each kind left out.
+
+    `further` are pages left out by other rules: what they are, and how many.
+    """
 
     seen: Survey
     level: int
     keep: Bitmap
     excluded: Mapping[Kind, int]
+    further: tuple[tuple[str, int], ...] = ()
 
     def report(self, zero: int, written: int, elf_excluded: int | None = None) -> Report:
         """The report of a dump of these pages; `elf_excluded` is None for the kdump-compressed format."""
@@ -38,25 +43,31 @@ class Selection:
             free=excluded[Kind.FREE],
             hwpoison=excluded[Kind.HWPOISON],
             offline=excluded[Kind.OFFLINE],
+            further=self.further,
             written=written,
             elf_excluded=elf_excluded,
             lookups=seen.known.kernel.machine.lookups if seen.known else (0, 0),
         )
 
 
-def select(seen: Survey, requested: int, messages: Messages, *, elf: bool = False) -> Selection:
-    """Selects pages by a dump level; what the dump itself was made without stays left out."""
-    dump = seen.dump
+def effective_level(dump: Dump, requested: int, messages: Messages) -> int:
+    """A dump level, with the bits of the level that a dump was made with; says so if they are more."""
     level = requested | dump.level
     if level != requested:
         made = f"{dump.source.path} was created by dump_level({dump.level})"
         messages.common(f"dump_level is changed to {level}, because {made}.", end="")
-    keep = dump.stored(seen.present)
-    return Selection(seen, level, keep, _exclude(seen, level, keep, messages, elf))
+    return level
 
 
-def _exclude(seen: Survey, level: int, keep: Bitmap, messages: Messages, elf: bool) -> dict[Kind, int]:
-    """Clears what the level leaves out in `keep`; the number of pages of each kind."""
+def select(seen: Survey, requested: int, messages: Messages, *, elf: bool = False) -> Selection:
+    """Selects pages by a dump level; what the dump itself was made without stays left out."""
+    level = effective_level(seen.dump, requested, messages)
+    keep = seen.dump.stored(seen.present)
+    return Selection(seen, level, keep, exclude(seen, level, keep, messages, elf=elf))
+
+
+def exclude(seen: Survey, level: int, keep: Bitmap, messages: Messages, *, elf: bool = False) -> dict[Kind, int]:
+    """Clears what a dump level leaves out in `keep`; the number of pages of each kind."""
     counters = dict.fromkeys(Kind, 0)
     known = seen.known
     if known is None:

@@ -3,17 +3,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
 
+from mdf.capture.analysis import Analysis
 from mdf.capture.options import Options
 from mdf.capture.report import Report
 from mdf.capture.sinks import check_output, remove_output
-from mdf.capture.survey import Survey, survey
+from mdf.capture.survey import Survey
 from mdf.capture.vtop import show_translation
-from mdf.core.arch import ARCHITECTURES, Architecture
 from mdf.core.dumps import open_dump
 from mdf.core.dumps.codecs import Codec, codec_named
 from mdf.core.errors import NoSpaceError
@@ -34,15 +34,13 @@ def check_request(options: Options, outputs: Sequence[Path]) -> Codec | None:
 
 
 @contextmanager
-def surveyed(
-    options: Options, messages: Messages, architectures: Mapping[str, Architecture] = ARCHITECTURES, files: int = 1
-) -> Iterator[Survey]:
+def surveyed(options: Options, messages: Messages, analysis: Analysis, files: int = 1) -> Iterator[Survey]:
     """The dump to read, open and looked at, when what is written goes into so many `files`."""
     given = given_info(options.vmlinux, options.vmcoreinfo)
     with open_dump(*options.vmcores, given=given) as dump:
         if dump.incomplete:
             messages.common(f"{options.vmcore} is an incomplete dump: pages are missing in it.")
-        seen = survey(dump, options, messages, architectures, files, given)
+        seen = analysis.survey(dump, options, messages, files, given)
         if options.vtop is not None and seen.known:
             show_translation(seen.known.kernel, options.vtop, messages)
         yield seen

@@ -14,14 +14,13 @@ from mdf.capture.plan import BitmapPlan
 from mdf.capture.rules import DumpLevel
 from mdf.core.arch import ARCHITECTURES, Architecture, phys_base_of
 from mdf.core.bitmap import Bitmap
+from mdf.core.commandline import INVALID
 from mdf.core.dumps import Dump, ElfDump
 from mdf.core.errors import MissingInfoError, UnsupportedError, UsageError
 from mdf.core.formats.diskdump import layout_for
 from mdf.core.formats.vmcoreinfo import Vmcoreinfo
 from mdf.core.kernel import mem_map, open_kernel
 from mdf.core.messages import Messages
-
-_TRY_HELP = "Commandline parameter is invalid.\nTry `makedumpfile --help' for more information."
 
 
 @dataclass(frozen=True)
@@ -88,15 +87,24 @@ def survey(
 
     Raises MdfError if the options can't be carried out on it.
     """
-    _check(dump, options, given)
+    if dump.xen:
+        raise UnsupportedError(f"{dump.source.path} is a dump of a Xen hypervisor.", hint="mdf-xen is for those.")
+    check(dump, options, given)
     known = _known_kernel(dump, messages, architectures, given)
     max_mapnr = dump.max_mapnr
     if known and known.pieces:
         max_mapnr = min(max_mapnr, max(piece.pfn_end for piece in known.pieces))
+    return counted(dump, options, known, max_mapnr, files=files)
+
+
+def counted(
+    dump: Dump, options: Options, known: KnownKernel | None, max_mapnr: int, *, files: int = 1, one_pass: bool = False
+) -> Survey:
+    """A survey of what is known, and of the pages below `max_mapnr`; see `BitmapPlan` for `one_pass`."""
     plan = BitmapPlan.choose(
         max_mapnr,
         work_dir=options.work_dir,
-        refiltering=not isinstance(dump, ElfDump),
+        refiltering=one_pass or not isinstance(dump, ElfDump),
         cyclic_buffer=options.cyclic_buffer,
         files=files,
     )
@@ -106,15 +114,14 @@ def survey(
     return Survey(dump, known, plan, present, wanted and known is not None and known.layout.buddy_known)
 
 
-def _check(dump: Dump, options: Options, given: Vmcoreinfo | None) -> None:
+def check(dump: Dump, options: Options, given: Vmcoreinfo | None) -> None:
+    """Raises UsageError or MissingInfoError for options that can't be carried out on a dump."""
     path = dump.source.path
-    if dump.xen:
-        raise UnsupportedError(f"{path} is a dump of a Xen hypervisor.", hint="mdf-xen is for those.")
     if options.elf and not isinstance(dump, ElfDump):
-        raise UsageError(f"'-E' option is disabled, because {path} is {dump.kind} format.", hint=_TRY_HELP)
+        raise UsageError(f"'-E' option is disabled, because {path} is {dump.kind} format.", hint=INVALID)
     if not (dump.info or given) and max(options.dump_levels) > DumpLevel.ZERO:
         raise MissingInfoError(
-            f"{path} doesn't contain vmcoreinfo.", hint=f"Specify '-x' option or '-i' option.\n{_TRY_HELP}"
+            f"{path} doesn't contain vmcoreinfo.", hint=f"Specify '-x' option or '-i' option.\n{INVALID}"
         )
 
 
@@ -125,4 +132,4 @@ def _known_kernel(
     if kernel is None:
         return None
     layout = page_layout(kernel.info, kernel.release, dump.byteorder, dump.bits // 8)
-    return KnownKernel(kernel, mem_map(kernel, dump.max_mapnr), layout)
+    return KnownKernel(kernel, mem_map(kernel, dump.max_mapnr), layout, dump.data_column)

@@ -6,20 +6,19 @@ Reading, compressing and writing wait for no other thread. No file says that it 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
 
+from mdf.capture.analysis import LINUX, Analysis
 from mdf.capture.copy import copy_pages
 from mdf.capture.kdump_writer import KdumpWriter
 from mdf.capture.report import Report
-from mdf.capture.selection import Selection, select
+from mdf.capture.selection import Selection
 from mdf.capture.sinks import FileSink, NullSink, Sink
 from mdf.capture.steps import check_request, first_level_that_fits, surveyed
 from mdf.capture.survey import Survey
-from mdf.core.arch import ARCHITECTURES, Architecture
 from mdf.core.dumps.codecs import Codec
 from mdf.core.errors import NoSpaceError
 from mdf.core.messages import Messages, Progress
@@ -27,9 +26,7 @@ from mdf.split.options import SplitOptions
 from mdf.split.ranges import ranges
 
 
-def split(
-    options: SplitOptions, messages: Messages | None = None, architectures: Mapping[str, Architecture] = ARCHITECTURES
-) -> Report:
+def split(options: SplitOptions, messages: Messages | None = None, analysis: Analysis = LINUX) -> Report:
     """Makes the dump that `options` ask for; returns what became of the pages, of all files together.
 
     Raises MdfError. Files that could not be finished stay; then all of them are marked incomplete.
@@ -37,8 +34,8 @@ def split(
     messages = messages or Messages(0)
     options.check()
     codec = check_request(options.dump, options.dumpfiles)
-    with surveyed(options.dump, messages, architectures, len(options.dumpfiles)) as seen:
-        run = _Run(options, messages, seen, codec, options.block_pages(seen.dump.page_size))
+    with surveyed(options.dump, messages, analysis, len(options.dumpfiles)) as seen:
+        run = _Run(options, messages, analysis, seen, codec, options.block_pages(seen.dump.page_size))
         return first_level_that_fits(options.dump, messages, options.dumpfiles, run.dump)
 
 
@@ -50,6 +47,7 @@ class _StoppedError(Exception):
 class _Run:
     options: SplitOptions
     messages: Messages
+    analysis: Analysis
     seen: Survey
     codec: Codec | None
     block_pages: int
@@ -57,7 +55,7 @@ class _Run:
     def dump(self, requested: int) -> Report:
         """Makes a dump of one level."""
         files = self.options.dumpfiles
-        selection = select(self.seen, requested, self.messages)
+        selection = self.analysis.select(self.seen, requested, self.messages)
         parts = ranges(selection.keep, len(files), self.block_pages)
         sinks: list[Sink] = []
         try:
