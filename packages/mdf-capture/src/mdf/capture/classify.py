@@ -3,14 +3,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 
 from mdf.capture.pages import Pages
-from mdf.capture.rules import RULES, Kind, Spread
+from mdf.capture.rules import RULES, Kind, Rule, Spread
 
-OrderOf = Callable[[int], int]
+# The kind of a block, its order, and the first order that can't be.
+Block = tuple[Kind, int, int]
+_ANY_ORDER = 1 << 64
+_SET = re.compile(b"\x01")
 
 
 @dataclass(frozen=True)
@@ -28,12 +32,7 @@ def classify(pages: Pages, level: int, eligible: int, warn: Callable[[str], None
     """
     open_ = eligible & ~pages.tail
     kinds = bytearray(pages.count)
-    order_of = {
-        Spread.COMPOUND: pages.compound_order,
-        Spread.BUDDY: pages.buddy_order,
-        Spread.MAX_ORDER: pages.max_order,
-    }
-    blocks: dict[int, tuple[Kind, OrderOf]] = {}
+    blocks: dict[int, Block] = {}
     singles = 0
     for rule in RULES:
         if not rule.applies(level):
@@ -46,36 +45,40 @@ def classify(pages: Pages, level: int, eligible: int, warn: Callable[[str], None
         # A mask times a kind: each byte is 0 or the kind.
         singles |= (found ^ heads) * rule.kind
         if heads:
-            blocks.update(dict.fromkeys(_indices(heads, pages.count), (rule.kind, order_of[rule.spread])))
+            blocks.update(_blocks(pages, _indices(heads, pages.count), rule))
     if singles:
         kinds[:] = singles.to_bytes(pages.count, "little")
     return Classified(kinds, _spread(pages, kinds, blocks, warn))
 
 
 def _indices(mask: int, count: int) -> list[int]:
-    column, indices = mask.to_bytes(count, "little"), []
-    at = column.find(1)
-    while at >= 0:
-        indices.append(at)
-        at = column.find(1, at + 1)
-    return indices
+    return [match.start() for match in _SET.finditer(mask.to_bytes(count, "little"))]
+
+
+def _blocks(pages: Pages, indices: list[int], rule: Rule) -> dict[int, Block]:
+    # Only a free block says an order that has to be checked here.
+    kind, limit = rule.kind, _ANY_ORDER
+    if rule.spread is Spread.BUDDY:
+        orders = pages.buddy_orders(indices)
+        limit = pages.layout.free_area_length or 8 * pages.layout.long_size
+    elif rule.spread is Spread.MAX_ORDER:
+        orders = [pages.max_order] * len(indices)
+    else:
+        orders = list(map(pages.compound_order, indices))
+    return {index: (kind, order, limit) for index, order in zip(indices, orders, strict=True)}
 
 
 def _spread(
-    pages: Pages, kinds: bytearray, blocks: dict[int, tuple[Kind, OrderOf]], warn: Callable[[str], None]
+    pages: Pages, kinds: bytearray, blocks: dict[int, Block], warn: Callable[[str], None]
 ) -> tuple[Kind, int] | None:
     """Fills the blocks in, in order of address; returns the one that reaches beyond the pages."""
-    # Only a free block says an order that has to be checked here.
-    limit = pages.layout.free_area_length or 8 * pages.layout.long_size
     count, covered = pages.count, 0
-    for index in sorted(blocks):
+    for index, (kind, order, limit) in sorted(blocks.items()):
         if index < covered:
             continue
-        kind, order_of = blocks[index]
-        order = order_of(index)
         if not order:
             kinds[index] = kind
-        elif order >= limit and order_of == pages.buddy_order:
+        elif order >= limit:
             warn(f"WARNING: Invalid free page order: pfn={pages.pfn + index:x}, order={order}, max order={limit - 1}")
         elif (covered := index + (1 << order)) <= count:
             kinds[index:covered] = _filled(kind, order)

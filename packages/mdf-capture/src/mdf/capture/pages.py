@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import cache, cached_property
+from itertools import repeat
 from struct import Struct
 
 from mdf.capture.columns import Columns
@@ -129,15 +131,13 @@ class Pages(Columns):
             return 0
         return order
 
-    def max_order(self, _index: int) -> int:
+    @property
+    def max_order(self) -> int:
         """The largest order of the buddy system."""
         return (self.layout.free_area_length or 1) - 1
 
-    def buddy_order(self, index: int) -> int:
-        """page.private of the free block at `index`."""
-        order: int = self._private.unpack_from(self._data, index * self.layout.size + (self.layout.private or 0))[0]
-        return order
-
-    @cached_property
-    def _private(self) -> Struct:
-        return Struct(prefix(self.layout.byteorder) + ("Q" if self.layout.long_size == 8 else "I"))
+    def buddy_orders(self, indices: Iterable[int]) -> list[int]:
+        """page.private of the free blocks at `indices`."""
+        unpack = Struct(prefix(self.layout.byteorder) + ("Q" if self.layout.long_size == 8 else "I")).unpack_from
+        size, first = self.layout.size, self.layout.private or 0
+        return [order for (order,) in map(unpack, repeat(self._data), [first + index * size for index in indices])]

@@ -17,8 +17,8 @@ Buffer = bytes | bytearray | memoryview
 
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _BUFFERS_MAX = 1024  # IOV_MAX
-# Larger writes to ext4 now and then cost several times as much.
-_CALL_MAX = 1 << 18
+# Smaller writes cost more for each page; larger ones bring nothing and stay longer in the kernel.
+_CALL_MAX = 1 << 20
 
 
 class PartialWriteError(NoSpaceError):
