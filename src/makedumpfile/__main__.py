@@ -24,6 +24,7 @@ MODULES = {
     Mode.XEN: "mdf.xen.cli",
     Mode.SPLIT: "mdf.split.cli",
     Mode.CAPTURE: "mdf.capture.cli",
+    Mode.CHECK: "mdf.capture.cli",
 }
 
 

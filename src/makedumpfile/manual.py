@@ -18,6 +18,7 @@ MANUAL = Manual(
         "--reassemble DUMPFILE... DUMPFILE",
         "-R DUMPFILE < STREAM",
         "--dump-dmesg [--partial-dmesg] VMCORE LOGFILE",
+        "--check-dump [--json] DUMP...",
         "--mem-usage /proc/kcore",
         "-g VMCOREINFO {-x VMLINUX | --xen-syms XEN-SYMS}",
     ),

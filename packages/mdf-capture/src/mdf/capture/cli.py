@@ -4,15 +4,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from mdf.capture.manual import MANUAL
 from mdf.capture.options import Options
 from mdf.core.command import Command
 from mdf.core.commandline import ParsedArguments
 from mdf.core.messages import Messages
+from mdf.core.options import Mode
+from mdf.core.rules import check, mode_of
 
 
-def _prepare(parsed: ParsedArguments) -> Callable[[Messages], None]:
+def _prepare(parsed: ParsedArguments) -> Callable[[Messages], int | None]:
+    if mode_of(parsed) is Mode.CHECK:
+        check(parsed)
+        return lambda messages: _check(parsed, messages)
     options = Options.from_parsed(parsed)
     return lambda messages: _run(options, messages)
 
@@ -23,6 +29,19 @@ def _run(options: Options, messages: Messages) -> None:
     for line in capture(options, messages).lines():
         messages.report(line)
     messages.common(f"\nThe dumpfile is saved to {options.dumpfile or 'STDOUT'}.")
+
+
+def _check(parsed: ParsedArguments, messages: Messages) -> int:
+    from mdf.capture.check import check_dump
+
+    verdict = check_dump(tuple(map(Path, parsed.operands)))
+    if parsed.has("json"):
+        messages.common(verdict.as_json())
+    else:
+        for line in verdict.details():
+            messages.error(f"  {line}")
+        messages.common(verdict.line)
+    return verdict.exit_status
 
 
 COMMAND = Command(MANUAL, _prepare)

@@ -12,8 +12,13 @@ MANUAL = Manual(
     short="make a small dump file of a crashed kernel's memory",
     description="Makes a small dump file out of a crashed Linux kernel's memory image: leaves out pages that nobody "
     "needs for analysis, and compresses the rest. The options are those of makedumpfile that concern this.",
-    usage=("[OPTION...] VMCORE DUMPFILE", "-F [OPTION...] VMCORE > STREAM", "--mem-usage /proc/kcore"),
-    modes=Mode.CAPTURE | Mode.MEM_USAGE,
+    usage=(
+        "[OPTION...] VMCORE DUMPFILE",
+        "-F [OPTION...] VMCORE > STREAM",
+        "--check-dump [--json] DUMP...",
+        "--mem-usage /proc/kcore",
+    ),
+    modes=Mode.CAPTURE | Mode.CHECK | Mode.MEM_USAGE,
     sections=(
         DUMP_LEVELS,
         EXIT_STATUS,

@@ -22,6 +22,8 @@ FAILED = "\nmakedumpfile Failed."
 class Command:
     """A command: `prepare` checks the arguments and returns what is to be run.
 
+    What is run may return an exit status (an int); then it has said itself how it ended.
+
     `implied` is the option that the command's name stands for, if any.
     """
 
@@ -39,8 +41,8 @@ class Command:
         run = self.prepare(parsed)
         if parsed.has("check_params"):
             return 0
-        run(messages)
-        return None
+        result = run(messages)
+        return result if isinstance(result, int) else None
 
 
 def run_main(

@@ -51,7 +51,10 @@ class ParsedArguments:
 
 def parse(argv: Sequence[str], implied: str = "") -> ParsedArguments:
     """Reads the arguments of a command (without its name); `implied` is an option the command stands for."""
-    flags = [(flag, bool(option.metavar)) for flag, option in _BY_FLAG.items()]
+    words = {word.partition("=")[0] for word in argv}
+    flags = [
+        (flag, bool(option.metavar)) for flag, option in _BY_FLAG.items() if not option.in_full or flag in words
+    ]
     short = "".join(flag[1] + ":" * takes for flag, takes in flags if not flag.startswith("--"))
     long = [flag[2:] + "=" * takes for flag, takes in flags if flag.startswith("--")]
     try:

@@ -21,19 +21,22 @@ class Mode(enum.Flag):
     REASSEMBLE = enum.auto()
     REARRANGE = enum.auto()
     GENERATE = enum.auto()
+    CHECK = enum.auto()
 
     WHOLE = CAPTURE | XEN
     DUMP = WHOLE | SPLIT
     FILTER = DUMP | MEM_USAGE
     READ = FILTER | DMESG
-    ALL = READ | REASSEMBLE | REARRANGE | GENERATE
+    ALL = READ | REASSEMBLE | REARRANGE | GENERATE | CHECK
 
 
 @dataclass(frozen=True)
 class Option:
     """One option, in the ways `flags` to write it. `metavar` names its argument; without one it takes none.
 
-    With `zero_is_off`, giving only the argument 0 is the same as not giving the option at all.
+    With `zero_is_off`, giving only the argument 0 is the same as not giving the option at all. `in_full`: never
+    abbreviated, so that an option which the original does not have can't make an abbreviation of one that it has
+    ambiguous.
     """
 
     name: str
@@ -42,6 +45,7 @@ class Option:
     modes: Mode
     help: str
     zero_is_off: bool = False
+    in_full: bool = False
 
 
 @dataclass(frozen=True)
@@ -259,13 +263,24 @@ GROUPS = (
                 Mode.MEM_USAGE,
                 "Print how many pages of each class the running kernel has. VMCORE is /proc/kcore.",
             ),
+            Option(
+                "check_dump",
+                ("--check-dump",),
+                "",
+                Mode.CHECK,
+                "Check a dump completely: headers, bitmaps, and every page. One line says what it comes to; the exit "
+                "status is 0 for a sound dump. The files of a split dump are given together.",
+                in_full=True,
+            ),
+            Option("json", ("--json",), "", Mode.CHECK, "With --check-dump, say everything as JSON.", in_full=True),
             Option("generate", ("-g",), "VMCOREINFO", Mode.GENERATE, "Write VMCOREINFO from -x VMLINUX or --xen-syms."),
             Option(
                 "disk_set",
                 ("--diskset",),
                 "VMCORE",
                 Mode.READ,
-                "One disk of an sadump disk set, instead of the operand VMCORE. Given once for each disk.",
+                "One file of a dump in several files (a split dump, in any order; an sadump disk set), instead of the "
+                "operand VMCORE. Given once for each file.",
             ),
         ),
     ),

@@ -16,6 +16,7 @@ _FLAG = {option.name: option.flags[0] for option in OPTIONS}
 
 # The first that is given decides; without any it is Mode.CAPTURE.
 MODE_OPTIONS = (
+    ("check_dump", Mode.CHECK),
     ("generate", Mode.GENERATE),
     ("rearrange", Mode.REARRANGE),
     ("reassemble", Mode.REASSEMBLE),
@@ -31,6 +32,7 @@ MODE_OPTIONS = (
 # The command of each mode.
 COMMANDS = {
     Mode.CAPTURE: "mdf-capture",
+    Mode.CHECK: "mdf-capture",
     Mode.SPLIT: "mdf-split",
     Mode.XEN: "mdf-xen",
     Mode.MEM_USAGE: "mdf-capture",
@@ -77,6 +79,10 @@ RULES = {
         Rule("dry_run", forbids=("reassemble",), line="--dry-run cannot be used with --reassemble."),
     ),
     Mode.REARRANGE: (Rule("rearrange", forbids=(*_DUMPING, "vmlinux", "xen_syms")),),
+    Mode.CHECK: (
+        Rule("check_dump", forbids=(*_DUMPING, "vmlinux", "xen_syms", "generate", "rearrange", "reassemble", "split")),
+    ),
+    Mode.ALL & ~Mode.CHECK: (Rule("json", needs=("check_dump",)),),
     Mode.GENERATE: (
         Rule("generate", forbids=(*_DUMPING, "rearrange")),
         Rule("generate", needs=("vmlinux", "xen_syms")),
@@ -115,6 +121,8 @@ def _check_rule(parsed: ParsedArguments, rule: Rule) -> None:
 
 def _operands_fit(parsed: ParsedArguments, mode: Mode) -> bool:
     count = len(parsed.operands)
+    if mode is Mode.CHECK:
+        return count >= 1
     if mode in Mode.GENERATE | Mode.REARRANGE:
         return count == (mode is Mode.REARRANGE)
     if mode is Mode.REASSEMBLE:

@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""An ELF dump: its headers, and where its segments are in the file. The format has no check of what is in a page."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+from mdf.capture.check.verdict import Findings
+from mdf.core.bitmap import Place
+from mdf.core.dumps import ElfDump
+from mdf.core.formats import elf
+
+_STEP = 256
+
+
+def check_elf(dump: ElfDump, findings: Findings) -> int:
+    """Checks the headers and reads every page; returns how many pages those were."""
+    _check_header(dump, findings)
+    _check_segments(dump, findings)
+    if dump.incomplete:
+        findings.missing.append("the header says that the end is missing")
+    pages = dump.stored(dump.present(dump.max_mapnr, Place(), partial_tail=True))
+    buffer = memoryview(bytearray(_STEP * dump.page_size))
+    for start, end in pages.runs():
+        for first in range(start, end, _STEP):
+            dump.read_pages(first, min(first + _STEP, end), buffer)
+    return pages.count()
+
+
+def _check_header(dump: ElfDump, findings: Findings) -> None:
+    header, expect = dump.header, findings.expect
+    program = elf.program_header_size(header.bits)
+    expect(header.type == elf.ET_CORE, f"ELF header: e_type is {header.type}, not that of a core")
+    expect(header.version == header.ident[6] == 1, f"ELF header: e_version is {header.version}, {header.ident[6]}")
+    expect(header.ehsize == elf.header_size(header.bits), f"ELF header: e_ehsize is {header.ehsize}")
+    expect(header.phentsize == program, f"ELF header: e_phentsize is {header.phentsize} instead of {program}")
+    expect(header.machine in elf.MACHINES, f"ELF header: unknown e_machine {header.machine}")
+    expect(not header.entry, f"ELF header: e_entry is {header.entry:#x}")
+    expect(not any(header.ident[9:]), "ELF header: data in the padding of e_ident")
+
+
+def _check_segments(dump: ElfDump, findings: Findings) -> None:
+    size = dump.source.size
+    extents = sorted((load.offset, load.offset + load.filesz, number) for number, load in enumerate(dump.loads))
+    for number, load in enumerate(dump.loads):
+        findings.expect(load.filesz <= load.memsz, f"PT_LOAD {number} has more data than memory")
+    taken = [extent for extent in extents if extent[0] < extent[1]]
+    for (_, end, before), (start, _, number) in pairwise(taken):
+        findings.expect(end <= start, f"PT_LOAD {number} overlaps PT_LOAD {before} in the file, at {start:#x}")
+        if start - end >= dump.page_size:
+            findings.remarks.append(f"{start - end} bytes before PT_LOAD {number} belong to no segment")
+    if taken and size - taken[-1][1] >= dump.page_size:
+        findings.remarks.append(f"{size - taken[-1][1]} bytes at the end belong to no segment")
