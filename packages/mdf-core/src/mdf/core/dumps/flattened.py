@@ -41,6 +41,11 @@ class FlattenedSource(Source):
     def close(self) -> None:
         self._raw.close()
 
+    def read(self, offset: int, size: int, what: str) -> bytes:
+        if offset + size > self.size:
+            raise self._truncated(offset, size, what)
+        return self._read_copy(offset, size, what)
+
     def read_into(self, offset: int, buffer: memoryview, what: str) -> None:
         at, end = offset, offset + len(buffer)
         if end > self.size:

@@ -4,8 +4,10 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
+from mdf.core.dumps.windows import Windows, worth_mapping
 from mdf.core.errors import FormatError, InputError
 
 
@@ -29,18 +31,32 @@ class Source:
                 f"Can't open the dump memory({path}). {error.strerror}",
                 hint="A dump must be a file or device that can be read at any offset; save a stream to a file first.",
             ) from error
+        self._windows = Windows(self._fd, self.size) if worth_mapping(self._fd) else None
 
     def close(self) -> None:
         """Closes the file; the second call does nothing."""
+        self.never_map()
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
 
+    def never_map(self) -> None:
+        """From here on, the file is read with system calls only."""
+        self._windows = None
+
     def read(self, offset: int, size: int, what: str) -> bytes:
         """Exactly `size` bytes from `offset`. `what` names them when the file ends before: FormatError."""
-        buffer = bytearray(size) if offset + size <= self.size else bytearray()
-        if len(buffer) != size:
+        if offset + size > self.size:
             raise self._truncated(offset, size, what)
+        if not self._windows:
+            with suppress(OSError):  # It comes again below.
+                data = os.pread(self._fd, size, offset)
+                if len(data) == size:
+                    return data
+        return self._read_copy(offset, size, what)
+
+    def _read_copy(self, offset: int, size: int, what: str) -> bytes:
+        buffer = bytearray(size)
         self.read_into(offset, memoryview(buffer), what)
         return bytes(buffer)
 
@@ -52,6 +68,12 @@ class Source:
     def read_into(self, offset: int, buffer: memoryview, what: str) -> None:
         """Fills `buffer` from `offset`."""
         done, size = 0, len(buffer)
+        if self._windows and offset + size <= self.size:
+            try:
+                self._windows.read_into(offset, buffer)
+                return
+            except (OSError, ValueError):  # Kernels before 3.11, or a file that only looked like /proc/vmcore.
+                self.never_map()
         while done < size:
             try:
                 got = os.preadv(self._fd, [buffer[done:] if done else buffer], offset + done)
