@@ -38,6 +38,8 @@ def surveyed(options: Options, messages: Messages, analysis: Analysis, files: in
     """The dump to read, open and looked at, when what is written goes into so many `files`."""
     given = given_info(options.vmlinux, options.vmcoreinfo)
     with open_dump(*options.vmcores, given=given) as dump:
+        if options.non_mmap:
+            dump.source.never_map()
         if dump.incomplete:
             messages.common(f"{options.vmcore} is an incomplete dump: pages are missing in it.")
         seen = analysis.survey(dump, options, messages, files, given)

@@ -214,7 +214,14 @@ GROUPS = (
                 Mode.DUMP,
                 "Accepted for compatibility: pages are written in batches of up to 1 MiB.",
             ),
-            Option("non_mmap", ("--non-mmap",), "", Mode.READ, "Accepted for compatibility: VMCORE is never mapped."),
+            Option(
+                "non_mmap",
+                ("--non-mmap",),
+                "",
+                Mode.READ,
+                "Read /proc/vmcore with system calls, not through windows of it in the address space, which is faster "
+                "there. Other files are always read so.",
+            ),
         ),
     ),
     Group(

@@ -27,6 +27,7 @@ class Options:
     json: bool = False
     force: bool = False
     size_limit: int | None = None
+    non_mmap: bool = False
     vmlinux: Path | None = None
     vmcoreinfo: Path | None = None
     disk_set: tuple[Path, ...] = ()
@@ -48,6 +49,7 @@ class Options:
             json=json,
             force=parsed.has("force"),
             size_limit=limits[-1] if limits else None,
+            non_mmap=parsed.has("non_mmap"),
             vmlinux=_path(parsed.last("vmlinux")),
             vmcoreinfo=_path(parsed.last("vmcoreinfo", "xen_vmcoreinfo")),
             disk_set=disk_set,

@@ -43,6 +43,8 @@ def save_log(
             check_output(options.logfile, vmcore, options.force)
     given = given_info(options.vmlinux, options.vmcoreinfo)
     with open_dump(*options.vmcores, given=given) as dump:
+        if options.non_mmap:
+            dump.source.never_map()
         log = read_log(_kernel(dump, given, messages, architectures), partial=options.partial)
         if options.partial and not log.is_partial:
             messages.common("The kernel does not say when its log was last cleared: all of it is taken.")

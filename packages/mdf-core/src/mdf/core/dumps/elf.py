@@ -86,6 +86,10 @@ class ElfDump(Dump):
     def _fill(self, paddr: int, buffer: memoryview) -> bool:
         """Fills a buffer with what the extents have, and zeros between them; False if they have nothing of it."""
         at, end, found = paddr, paddr + len(buffer), False
+        where = self._offset(paddr, end)
+        if where is not None:
+            self.source.read_into(where, buffer, "a PT_LOAD")
+            return True
         index = max(bisect_right(self._starts, paddr) - 1, 0)
         while index < len(self._extents) and (extent := self._extents[index]).start < end:
             first, last = max(extent.start, paddr), min(extent.data_end, end)
@@ -98,6 +102,13 @@ class ElfDump(Dump):
             index += 1
         _clear(buffer, at - paddr, end - paddr)
         return found
+
+    def _offset(self, start: int, end: int) -> int | None:
+        """Where memory [start, end) is in the file, if it is there in one piece: nearly all is."""
+        index = bisect_right(self._starts, start) - 1
+        if index < 0 or end > self._extents[index].data_end:
+            return None
+        return self._extents[index].offset + start - self._extents[index].start
 
     def present(self, max_mapnr: int, place: Place, *, partial_tail: bool) -> Bitmap:
         bitmap = Bitmap(max_mapnr, place)
