@@ -8,14 +8,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from mdf.capture.generations import (
+    FLAGS,
+    LIST_POINTERS_UNTIL,
+    PG_HEAD_MASK,
+    SWAPBACKED_ABOVE_PRIVATE,
+    PageTypes,
+    page_types,
+    tail_widths,
+)
 from mdf.core.errors import FormatError, MissingInfoError
 from mdf.core.formats.elf import ByteOrder
 from mdf.core.formats.vmcoreinfo import Vmcoreinfo
 from mdf.core.release import Release
 
-# Flag numbers of kernels that export none.
-PG_LRU, PG_SLAB, PG_PRIVATE, PG_SWAPCACHE, PG_HEAD_MASK = 5, 7, 11, 15, 1 << 14
-_BUDDY_MAPCOUNT = ((Release(2, 6, 38), None), (Release(2, 6, 39), -2), (Release(4, 18), -128))
 _MAX_STRUCT_PAGE = 1 << 12
 
 
@@ -89,10 +95,12 @@ def page_layout(info: Vmcoreinfo, release: Release, byteorder: ByteOrder, long_s
         )
     if not long_size < size <= _MAX_STRUCT_PAGE:
         raise FormatError(f"Invalid data in vmcoreinfo: SIZE(page)={size}")
-    private, swapcache = _flag(info, "PG_private", PG_PRIVATE), _flag(info, "PG_swapcache", PG_SWAPCACHE)
-    swapbacked = info.number("PG_swapbacked")
+    bits = 8 * long_size
+    lru, slab, private, swapcache = (_flag_or_default(info, name, bits) for name in FLAGS)
+    swapbacked = _flag(info, "PG_swapbacked", bits)
     if swapbacked is None and swapcache < private:
-        swapbacked = private + 6
+        swapbacked = private + SWAPBACKED_ABOVE_PRIVATE
+    types = _page_types(info, release)
     mapcount = info.offset("page._mapcount")
     head_mask = info.number("PG_head_mask")
     layout = PageLayout(
@@ -104,54 +112,60 @@ def page_layout(info: Vmcoreinfo, release: Release, byteorder: ByteOrder, long_s
         mapcount=mapcount,
         private=info.offset("page.private"),
         compound_head=info.offset("page.compound_head", "page.compound_info"),
-        lru=_flag(info, "PG_lru", PG_LRU),
+        lru=lru,
         private_flag=private,
         swapcache=swapcache,
         swapbacked=swapbacked,
-        slab=_flag(info, "PG_slab", PG_SLAB),
-        hwpoison=info.number("PG_hwpoison"),
+        slab=slab,
+        hwpoison=_flag(info, "PG_hwpoison", bits),
         head_mask=PG_HEAD_MASK if head_mask is None else head_mask,
-        slab_type=_page_type(info, "SLAB"),
-        buddy_type=_buddy_type(info, release),
-        buddy_flag=info.number("PG_buddy"),
-        offline_type=_page_type(info, "OFFLINE"),
-        unaccepted_type=_page_type(info, "UNACCEPTED"),
+        slab_type=types.slab,
+        buddy_type=types.buddy,
+        buddy_flag=_flag(info, "PG_buddy", bits),
+        offline_type=types.offline,
+        unaccepted_type=types.unaccepted,
         free_area_length=info.length("zone.free_area"),
-        compound=_compound(info, release, size, flags, long_size, byteorder),
+        compound=_compound(info, release, types, size, flags, long_size, byteorder),
     )
     _check_inside(layout)
     return layout
 
 
-def _flag(info: Vmcoreinfo, name: str, default: int) -> int:
+def _flag(info: Vmcoreinfo, name: str, bits: int) -> int | None:
+    """The number of a bit in page.flags. In debug information of 6.10 and 6.11, names like these are page types."""
     number = info.number(name)
-    return default if number is None else number
+    return number if number is not None and 0 <= number < bits else None
 
 
-def _page_type(info: Vmcoreinfo, name: str) -> int | None:
-    return info.number(f"PAGE_{name}_MAPCOUNT_VALUE")
+def _flag_or_default(info: Vmcoreinfo, name: str, bits: int) -> int:
+    number = _flag(info, name, bits)
+    return FLAGS[name] if number is None else number
 
 
-def _buddy_type(info: Vmcoreinfo, release: Release) -> int | None:
-    exported = _page_type(info, "BUDDY")
-    if exported is not None:
-        return exported
-    return next((value for until, value in _BUDDY_MAPCOUNT if release < until), None)
+def _page_types(info: Vmcoreinfo, release: Release) -> PageTypes:
+    """A kernel that exports page types exports all that it has; they are in no debug information."""
+    names = ("buddy", "offline", "hugetlb", "slab", "unaccepted")
+    exported = {name: info.number(f"PAGE_{name.upper()}_MAPCOUNT_VALUE") for name in names}
+    if set(exported.values()) == {None}:
+        return page_types(release)
+    return PageTypes(release, "", **exported)
 
 
-def _compound(info: Vmcoreinfo, release: Release, size: int, flags: int, long_size: int, order: ByteOrder) -> Compound:
+def _compound(
+    info: Vmcoreinfo, release: Release, types: PageTypes, size: int, flags: int, long_size: int, order: ByteOrder
+) -> Compound:
     """The kernel's history, newest first; order and destructor are looked up each for itself."""
     in_flags = Field(flags if order == "little" else flags + long_size - 1, 1)
-    hugetlb_type, hugetlb_flag = _page_type(info, "HUGETLB"), info.number("PG_hugetlb")
-    if hugetlb_type is not None:  # since 6.9 a page type of the head
-        return Compound(order=in_flags, hugetlb_type=hugetlb_type)
+    hugetlb_flag = _flag(info, "PG_hugetlb", 8 * long_size)
+    if types.hugetlb is not None:  # since 6.9 a page type of the head
+        return Compound(order=in_flags, hugetlb_type=types.hugetlb)
     if hugetlb_flag is not None:  # 6.6 - 6.8
         return Compound(order=in_flags, hugetlb_flag=hugetlb_flag)
     numbers = (info.number("HUGETLB_PAGE_DTOR"), info.symbol("free_huge_page"))
-    width = 1 if release >= Release(4, 16) else 2
+    widths = tail_widths(release)
     return Compound(
-        order=_in_tail(info, release, size, ("order", "prev"), width),
-        hugetlb=_in_tail(info, release, size, ("dtor", "next"), width if release >= Release(4, 4) else long_size),
+        order=_in_tail(info, release, size, ("order", "prev"), widths.order),
+        hugetlb=_in_tail(info, release, size, ("dtor", "next"), widths.destructor or long_size),
         destructors=tuple(number for number in numbers if number is not None),
     )
 
@@ -164,7 +178,7 @@ def _in_tail(info: Vmcoreinfo, release: Release, size: int, names: tuple[str, st
         return Field(offset - size, 1)
     offset = info.offset(f"page.compound_{name}")
     lru, within = info.offset("page.lru"), info.offset(f"list_head.{pointer}")
-    if offset is None and release < Release(4, 4) and lru is not None and within is not None:
+    if offset is None and release < LIST_POINTERS_UNTIL and lru is not None and within is not None:
         offset = lru + within  # The unused list pointers of a tail.
     return Field(offset, width) if offset else None
 

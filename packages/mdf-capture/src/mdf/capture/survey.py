@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from mdf.capture.generations import newer_kernel_warning
 from mdf.capture.kdump_writer import Identity
 from mdf.capture.layout import page_layout
 from mdf.capture.options import Options
@@ -132,4 +133,7 @@ def _known_kernel(
     if kernel is None:
         return None
     layout = page_layout(kernel.info, kernel.release, dump.byteorder, dump.bits // 8)
-    return KnownKernel(kernel, mem_map(kernel, dump.max_mapnr), layout, dump.data_column)
+    pieces = mem_map(kernel, dump.max_mapnr)
+    if warning := newer_kernel_warning(kernel.info, kernel.release):
+        messages.common(warning)
+    return KnownKernel(kernel, pieces, layout, dump.data_column)
