@@ -28,7 +28,7 @@ def core(
 ) -> Vmcore:
     spec = Spec(release="6.1.0", arch=arch, bits=bits, byteorder=byteorder, ram=HOLES, crashtime=1234567890, cpus=3)
     if arch == "linear":
-        spec = replace(spec, machine=40 if bits == 32 else 22)
+        spec = replace(spec, machine=8 if bits == 32 else 22)
     return build(replace(spec, pages=(place(600, Free(order=3)), place(700, Anon()))))
 
 

@@ -33,21 +33,22 @@ class Piece:
 def pieces(dump: ElfDump, keep: Bitmap) -> list[Piece]:
     """The input's PT_LOADs, cut by the pages to keep."""
     invalid = (1 << dump.header.bits) - 1
-    return [piece for load in dump.loads if load.paddr != invalid for piece in _cut(load, keep, dump.page_size)]
+    return [piece for load in dump.loads if load.paddr != invalid for piece in _cut(load, keep, dump)]
 
 
-def _cut(load: ProgramHeader, keep: Bitmap, page_size: int) -> Iterator[Piece]:
+def _cut(load: ProgramHeader, keep: Bitmap, dump: ElfDump) -> Iterator[Piece]:
     """The head of a segment that begins inside a page is always written."""
-    first_page = -(-load.paddr // page_size)
+    page_size, base = dump.page_size, dump.first_paddr
+    first_page = -(-(load.paddr - base) // page_size)
     start = load.paddr
-    data_end = min(first_page * page_size, load.end)
-    for first, last in keep.runs(first_page, -(-load.end // page_size)):
-        address = first * page_size
+    data_end = min(base + first_page * page_size, load.end)
+    for first, last in keep.runs(first_page, -(-(load.end - base) // page_size)):
+        address = base + first * page_size
         gap = (address - data_end) // page_size
         if gap >= RUN_LEFT_OUT:
             yield Piece(_part(load, start, address, data_end), gap, final=False)
             start = address
-        data_end = min(last * page_size, load.end)
+        data_end = min(base + last * page_size, load.end)
     yield Piece(_part(load, start, load.end, data_end), -(-(load.end - data_end) // page_size), final=True)
 
 

@@ -4,8 +4,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from fnmatch import fnmatchcase
 
-from mdf.core.arch import x86_64
+from mdf.core.arch import arm, i386, ia64, loongarch64, mips64, ppc, sparc64, x86_64
 from mdf.core.arch.machine import Architecture, Machine
 from mdf.core.dumps import Dump
 from mdf.core.errors import UnsupportedError
@@ -14,12 +15,24 @@ from mdf.core.formats.vmcoreinfo import Vmcoreinfo
 __all__ = ["ARCHITECTURES", "Architecture", "Machine", "machine_of", "phys_base_of"]
 
 # By utsname.machine.
-ARCHITECTURES: Mapping[str, Architecture] = {"x86_64": x86_64.ARCHITECTURE}
+ARCHITECTURES: Mapping[str, Architecture] = {
+    "arm": arm.ARCHITECTURE,
+    "i686": i386.ARCHITECTURE,
+    "ia64": ia64.ARCHITECTURE,
+    "loongarch64": loongarch64.ARCHITECTURE,
+    "mips64": mips64.ARCHITECTURE,
+    "ppc": ppc.ARCHITECTURE,
+    "sparc64": sparc64.ARCHITECTURE,
+    "x86_64": x86_64.ARCHITECTURE,
+}
+
+# Names that hold a processor's model, as a pattern, and the machine they stand for.
+_MODELS = (("i?86", "i686"), ("arm*", "arm"))
 
 
 def machine_of(dump: Dump, info: Vmcoreinfo, architectures: Mapping[str, Architecture] = ARCHITECTURES) -> Machine:
     """The address space of the machine that crashed. Raises UnsupportedError for one that is not known."""
-    architecture = architectures.get(dump.machine)
+    architecture = architectures.get(_name(dump.machine))
     if architecture is None:
         known = ", ".join(sorted(architectures))
         raise UnsupportedError(
@@ -31,5 +44,9 @@ def machine_of(dump: Dump, info: Vmcoreinfo, architectures: Mapping[str, Archite
 
 def phys_base_of(dump: Dump) -> int:
     """What a dump header says as phys_base when nothing is known of the kernel; 0 for an unknown machine."""
-    architecture = ARCHITECTURES.get(dump.machine)
+    architecture = ARCHITECTURES.get(_name(dump.machine))
     return architecture.phys_base(dump, None) if architecture else dump.phys_base or 0
+
+
+def _name(machine: str) -> str:
+    return next((name for pattern, name in _MODELS if fnmatchcase(machine, pattern)), machine)

@@ -32,8 +32,8 @@ class TableLevel:
     """One level of tables: an entry covers `1 << shift` bytes, a table has `1 << bits` entries.
 
     `leaf` is the bit that makes an entry map memory itself, 0 at a level that never does and -1 at the last level; or
-    the forms of such entries. An entry that does not leads to a table if its bits `table` (mask and value) say so,
-    without that if it is present; `pointer` is the table's address in it (0: the address bits of all entries).
+    the forms of such entries. Another entry leads to a table if it is not 0 and its bits `table` (mask and value) say
+    so; without that, if it is present. `pointer` is the table's address in it (0: the address bits of all entries).
     """
 
     name: str
@@ -116,7 +116,7 @@ class Walker:
                     paddr = (entry & (leaf.address or tables.address)) >> leaf.down & ~offset_mask
                     return Mapping(paddr + offset, offset_mask + 1 - offset)
             mask, value = level.table or (tables.present, tables.present)
-            if entry & mask != value:
+            if not entry or entry & mask != value:
                 raise AddressError(f"Virtual address {vaddr:#x} is not mapped: {level.name} entry {entry:#x}.")
             table = entry & (level.pointer or tables.address)
         raise AddressError(f"Virtual address {vaddr:#x} is not mapped: no level maps it.")

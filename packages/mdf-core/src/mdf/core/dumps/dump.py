@@ -12,7 +12,7 @@ from mdf.core.bitmap import Bitmap, Place
 from mdf.core.dumps.source import Source
 from mdf.core.errors import FormatError
 from mdf.core.formats import elf
-from mdf.core.formats.elf import MACHINES, ByteOrder
+from mdf.core.formats.elf import EM_MIPS, MACHINES, ByteOrder
 from mdf.core.formats.vmcoreinfo import Vmcoreinfo
 
 VMCOREINFO_NOTE = "VMCOREINFO"
@@ -72,6 +72,7 @@ class Dump(ABC):
     `page_size` in bytes; `max_mapnr` is one more than the highest page frame number; `level` is the dump level it was
     made with (0 for an image of the whole memory). `segments` are empty for a format that has none. `phys_base` is
     what the dump's own header says (None if it has no place for it); `eraseinfo` says what was erased before.
+    `first_paddr` is the physical address of page frame 0.
     """
 
     kind: str
@@ -91,6 +92,7 @@ class Dump(ABC):
     incomplete: bool = False
     xen: bool = False
     segments: tuple[Segment, ...] = ()
+    first_paddr: int = 0
 
     def __init__(self, source: Source) -> None:
         self.source = source
@@ -153,8 +155,18 @@ def check_memory_top(top: int, page_size: int, source: Source, where: str) -> No
         raise FormatError(f"{source.path}: impossible size: {where} ends at {top:#x}.")
 
 
+def counts_from_memory(machine: str) -> bool:
+    """Whether page frame 0 of a dump is where memory begins, as on arm, and not at the physical address 0."""
+    return machine.startswith("arm")
+
+
 def kernel_word(machine_number: int, bits: int) -> tuple[str, int]:
-    """utsname.machine and the word size of the kernel for an e_machine (`bits` for one that is not known)."""
+    """utsname.machine and the word size of the kernel for an e_machine (`bits` for one that is not known).
+
+    MIPS has one number for both word sizes; QEMU writes headers of 64 bits around other kernels of 32 bits.
+    """
+    if (machine_number, bits) == (EM_MIPS, 64):
+        return "mips64", 64
     return MACHINES.get(machine_number, (f"e_machine {machine_number}", bits))
 
 

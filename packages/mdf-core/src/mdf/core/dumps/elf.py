@@ -6,9 +6,10 @@ from __future__ import annotations
 import mmap
 from bisect import bisect_right
 from collections.abc import Iterable
+from dataclasses import replace
 
 from mdf.core.bitmap import Bitmap, Place
-from mdf.core.dumps.dump import Dump, Extent, NoteSegment, Segment, check_memory_top, kernel_word
+from mdf.core.dumps.dump import Dump, Extent, NoteSegment, Segment, check_memory_top, counts_from_memory, kernel_word
 from mdf.core.dumps.overlaps import first_wins
 from mdf.core.dumps.source import Source
 from mdf.core.errors import AddressError, FormatError
@@ -58,7 +59,11 @@ class ElfDump(Dump):
         self.page_size = said.page_size if said else mmap.PAGESIZE
         self.incomplete = bool(self.header.flags & elf.EF_INCOMPLETE)
         self.segments = tuple(Segment(load.vaddr, load.paddr, load.memsz) for load in self.loads)
-        self._valid = [load for load in self.loads if load.paddr != _INVALID_PADDR[self.header.bits]]
+        valid = [load for load in self.loads if load.paddr != _INVALID_PADDR[self.header.bits]]
+        if counts_from_memory(self.machine):
+            self.first_paddr = min((load.paddr for load in valid), default=0)
+        # From here on, addresses in the dump: those of memory, counted from page frame 0.
+        self._valid = [replace(load, paddr=load.paddr - self.first_paddr) for load in valid]
         top = max((load.end for load in self._valid), default=0)
         check_memory_top(top, self.page_size, source, "a PT_LOAD")
         self.max_mapnr = -(-top // self.page_size)
@@ -75,7 +80,7 @@ class ElfDump(Dump):
 
     def read(self, paddr: int, size: int) -> bytes:
         buffer = bytearray(size)
-        if not self._fill(paddr, memoryview(buffer)):
+        if not self._fill(paddr - self.first_paddr, memoryview(buffer)):
             raise AddressError(f"Physical address {paddr:#x} is not in {self.source.path}.")
         return bytes(buffer)
 

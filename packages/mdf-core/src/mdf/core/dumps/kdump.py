@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from mdf.core.bitmap import Bitmap, Place
-from mdf.core.dumps.dump import Dump, NoteSegment, check_memory_top, cut_in_pages
+from mdf.core.dumps.dump import Dump, NoteSegment, check_memory_top, counts_from_memory, cut_in_pages
 from mdf.core.dumps.page_store import PageStore
 from mdf.core.dumps.parts import Part, SharedHeaders
 from mdf.core.dumps.source import Source
@@ -39,6 +39,7 @@ class KdumpFile(Dump):
         self.level, self.nr_cpus = self.sub.dump_level, main.nr_cpus
         self.timestamp, self.utsname = (main.tv_sec, main.tv_usec), main.utsname
         self.phys_base = self.sub.phys_base
+        self.first_paddr = self.phys_base if counts_from_memory(self.machine) else 0
         self.incomplete = bool(main.status & Flag.INCOMPLETE)
         self.notes = NoteSegment.parse(self._text("notes", self.sub.offset_note, self.sub.size_note), self.byteorder)
         text = self._text("vmcoreinfo", self.sub.offset_vmcoreinfo, self.sub.size_vmcoreinfo)
@@ -109,7 +110,8 @@ class KdumpFile(Dump):
         return self._held.runs()
 
     def read(self, paddr: int, size: int) -> bytes:
-        pieces = cut_in_pages(paddr, paddr + size, self.page_size)
+        start = paddr - self.first_paddr
+        pieces = cut_in_pages(start, start + size, self.page_size)
         return b"".join(self.pages.page(pfn)[offset : offset + length] for pfn, offset, length in pieces)
 
     def read_pages(self, start: int, end: int, buffer: memoryview) -> None:

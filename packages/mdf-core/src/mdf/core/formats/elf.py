@@ -19,13 +19,14 @@ PT_LOAD = 1
 PT_NOTE = 4
 PN_XNUM = 0xFFFF
 NT_PRSTATUS = 1
+EM_MIPS = 8
 EF_INCOMPLETE = 1  # e_flags of an ELF dump whose end did not fit on the device
 
 # e_machine -> the name the kernel gives itself in utsname.machine, and the word size of its kernel in bits.
 MACHINES = {
     2: ("sparc", 32),
     3: ("i686", 32),
-    8: ("mips", 32),
+    EM_MIPS: ("mips", 32),
     20: ("ppc", 32),
     21: ("ppc64", 64),
     22: ("s390x", 64),

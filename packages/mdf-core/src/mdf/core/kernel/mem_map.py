@@ -46,17 +46,30 @@ def mem_map(kernel: Kernel, max_mapnr: int) -> list[MemMap]:
         if info.symbol("mem_section") and None not in section:
             return _sparsemem(kernel, max_mapnr)
         if info.symbol("mem_map"):
-            return [MemMap(0, max_mapnr, _flatmem_address(kernel))]
+            return [_flatmem(kernel, max_mapnr)]
     raise MissingInfoError(
         "Can't distinguish the memory type.", hint="The vmcoreinfo lacks the keys of every memory model."
     )
 
 
-def _flatmem_address(kernel: Kernel) -> int:
-    address = kernel.read_pointer(kernel.info.symbol("mem_map") or 0)
+def _flatmem(kernel: Kernel, max_mapnr: int) -> MemMap:
+    """One array, from the first page frame to the end of the only node: memory above it is none of the kernel's."""
+    info, long = kernel.info, kernel.dump.bits // 8
+    address = kernel.read_pointer(info.symbol("mem_map") or 0)
     if not address:
         raise FormatError("The kernel's mem_map is a null pointer.")
-    return address
+    start, spanned = info.offset("pglist_data.node_start_pfn"), info.offset("pglist_data.node_spanned_pages")
+    if info.symbol("contig_page_data") and start is not None and spanned is not None:
+        (node,) = pgdat_addresses(kernel, 1)
+        end = kernel.read_uint(node + start, long) + kernel.read_uint(node + spanned, long) - _first_pfn(kernel)
+        if 0 < end < max_mapnr:
+            return MemMap(0, end, address)
+    return MemMap(0, max_mapnr, address)
+
+
+def _first_pfn(kernel: Kernel) -> int:
+    """What the kernel calls the page frame that is number 0 in the dump."""
+    return kernel.dump.first_paddr // kernel.dump.page_size
 
 
 def _is_discontigmem(kernel: Kernel) -> bool:
@@ -83,6 +96,7 @@ def _discontigmem(kernel: Kernel, max_mapnr: int) -> list[MemMap]:
         )
         if vmem_map:
             address = kernel.read_pointer(vmem_map) + start * (info.size("page") or 0)
+        start -= _first_pfn(kernel)
         nodes.append(MemMap(start, min(start + spanned, max_mapnr), address))
     nodes = sorted((node for node in nodes if node.pfn_start < node.pfn_end), key=lambda node: node.pfn_start)
     for node, following in pairwise(nodes):
@@ -126,7 +140,8 @@ class _SectionTable:
             )
         self._pages = 1 << (shift - page_shift)
         self._max_mapnr = max_mapnr
-        self._count = -(-max_mapnr // self._pages)
+        self._first_pfn = _first_pfn(kernel)
+        self._count = -(-(self._first_pfn + max_mapnr) // self._pages)
         if self._count > _SECTIONS_MAX or self._count * self._size > _TABLE_MAX:
             raise FormatError(f"Impossible number of memory sections: {self._count} of {self._size} bytes.")
         self._per_root = page_size // self._size
@@ -170,4 +185,6 @@ class _SectionTable:
         address = ((value & ~_FLAG_MASK) + start * size_of_page) & (1 << self._kernel.dump.bits) - 1
         if not self._kernel.is_kernel_address(address):
             raise FormatError(f"The memory map of section {number} at {address:#x} is no kernel address.")
-        return MemMap(start, min(start + self._pages, self._max_mapnr), address)
+        end = min(start + self._pages - self._first_pfn, self._max_mapnr)
+        skipped = max(self._first_pfn - start, 0)  # Where memory does not begin with a section.
+        return MemMap(start + skipped - self._first_pfn, end, address + skipped * size_of_page)
