@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[2]
-FOLDERS = ("src", "packages", "tests", "tools", "bench", "man", ".ci")
+FOLDERS = ("src", "packages", "tests", "tools", "bench", "guests", "man", ".ci")
 
 
 @dataclass(frozen=True)
