@@ -124,7 +124,7 @@ def test_the_hooks_are_programs_where_they_are_looked_for(dist: Path) -> None:
     hooks = [info for info in archive.infolist() if "/hooks/" in info.filename or "/dracut/" in info.filename]
     assert [info.filename.partition(".data/data/")[2] for info in hooks] == [
         "share/initramfs-tools/hooks/makedumpfile",
-        "lib/dracut/modules.d/99zzmakedumpfile/module-setup.sh",
+        "lib/dracut/modules.d/99makedumpfile/module-setup.sh",
     ]
     assert all(info.external_attr >> 16 & 0o111 == 0o111 for info in hooks)
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -19,6 +20,8 @@ from mdf.initrd.libraries import libraries
 from mdf.initrd.modules import Module, loaded_modules
 from mdf.initrd.payload import APPLICATION, INTERPRETER, Entry
 from mdf.initrd.tree import write_tree
+
+HOOKS = Path(__file__).parents[1] / "hooks"
 
 
 @pytest.fixture(scope="module")
@@ -169,3 +172,45 @@ def test_a_module_whose_library_is_not_installed_is_left_out(monkeypatch: pytest
     names = {module.name for module in loaded_modules(["mdf.capture.cli"])}
     assert "mdf.capture.rules" in names
     assert not {"mdf.core.arch.x86_64", "deflate"} & names
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> str:
+    """A search path with mdf-initrd in front."""
+    code = f"import sys; sys.path[:0] = {sys.path!r}; from mdf.initrd.cli import main; sys.exit(main())"
+    program = tmp_path / "bin/mdf-initrd"
+    program.parent.mkdir()
+    program.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -c {shlex.quote(code)} "$@"\n')
+    program.chmod(0o755)
+    return f"{program.parent}:{os.environ['PATH']}"
+
+
+@pytest.mark.parametrize(
+    ("folder", "command"),
+    [
+        ("DESTDIR", f"{HOOKS}/initramfs-tools/makedumpfile"),
+        ("initdir", f'source {HOOKS}/dracut/module-setup.sh && IN_KDUMP=1 check && install "$@"'),
+    ],
+)
+def test_a_hook_fills_the_initrd(folder: str, command: str, path: str, tmp_path: Path) -> None:
+    (tmp_path / "initrd").mkdir()
+    environment = os.environ | {"PATH": path, folder: str(tmp_path / "initrd")}
+    stubs = 'require_binaries() { type -P "$1" >/dev/null; }\n'
+    result = subprocess.run(
+        ["bash", "-c", stubs + command], env=environment, capture_output=True, text=True, check=False
+    )
+    assert (result.returncode, result.stderr) == (0, "")
+    assert (tmp_path / "initrd/usr/bin/mdf-capture").exists()
+
+
+def test_the_hook_of_initramfs_tools_has_no_prerequisites() -> None:
+    hook = HOOKS / "initramfs-tools/makedumpfile"
+    assert subprocess.run([hook, "prereqs"], env={}, capture_output=True, check=True).stdout == b""
+
+
+def test_dracut_uses_the_module_for_capture_kernels_alone(path: str) -> None:
+    script = f'require_binaries() {{ type -P "$1" >/dev/null; }}\nsource {HOOKS}/dracut/module-setup.sh; check'
+    environment = {"PATH": path}
+    assert subprocess.run(["bash", "-c", script], env=environment, check=False).returncode == 255
+    assert subprocess.run(["bash", "-c", script], env=environment | {"IN_KDUMP": "1"}, check=False).returncode == 0
+    assert subprocess.run(["bash", "-c", script], env={"PATH": "/usr/bin:/bin"}, check=False).returncode == 1
