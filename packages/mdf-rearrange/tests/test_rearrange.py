@@ -15,29 +15,9 @@ import pytest
 
 from mdf import rearrange
 from mdf.rearrange import RearrangeError
+from streams import END, HEADER, Record, applied, body, said, size_of, stream
 
-Record = tuple[int, bytes]
-
-HEADER = (b"makedumpfile\0\0\0\0" + struct.pack(">qq", 1, 1)).ljust(4096, b"\0")
-END = struct.pack(">qq", -1, -1)
 SEEDS = range(60)
-
-
-def body(records: list[Record]) -> bytes:
-    return b"".join(struct.pack(">qq", offset, len(data)) + data for offset, data in records)
-
-
-def stream(records: list[Record]) -> bytes:
-    return HEADER + body(records) + END
-
-
-def applied(records: list[Record]) -> bytes:
-    """The dump file of records: each is put where it belongs, one after the other."""
-    result = bytearray()
-    for offset, data in records:
-        result.extend(bytes(max(0, offset + len(data) - len(result))))
-        result[offset : offset + len(data)] = data
-    return bytes(result)
 
 
 def some_records(seed: int) -> list[Record]:
@@ -149,43 +129,24 @@ def test_a_stream_that_ends_early_leaves_no_file_or_what_came_under_another_name
         assert caught.value.hint == f"What came is kept in {partial}: {len(applied(kept))} bytes."
 
 
-def plain_records(data: bytes) -> list[Record] | None:
-    """What a stream says, read plainly; None if it is not sound."""
-    if data[:16] != HEADER[:16] or data[16:24] != HEADER[16:24]:
-        return None
-    records: list[Record] = []
-    position = len(HEADER)
-    while len(data) >= position + 16:
-        offset, size = struct.unpack_from(">qq", data, position)
-        position += 16
-        if (offset, size) == (-1, -1):
-            return records
-        if offset < 0 or size <= 0 or offset + size > 1 << 52 or position + size > len(data):
-            return None
-        records.append((offset, data[position : position + size]))
-        position += size
-    return None
-
-
 @pytest.mark.parametrize("seed", SEEDS)
 def test_a_damaged_stream_gives_what_it_says_or_no_file(seed: int, tmp_path: Path) -> None:
     choose = random.Random(seed)
-    records = [(offset, data[:40]) for offset, data in some_records(seed)]
-    data = bytearray(stream(records))
+    data = bytearray(stream([(offset, data[:40]) for offset, data in some_records(seed)]))
     position = choose.choice((choose.randrange(24), len(HEADER) + choose.randrange(len(data) - len(HEADER))))
     data[position] ^= 1 << choose.randrange(8)
-    said = plain_records(bytes(data))
+    records = said(bytes(data), 1 << 52)
     try:
         result = run(bytes(data), tmp_path)
     except (RearrangeError, OSError):  # An offset may be beyond what the file system can have.
         assert list(tmp_path.iterdir()) == []
-        assert said is None or max(offset for offset, _ in said) > 1 << 40
+        assert records is None or size_of(records) > 1 << 40
         return
-    assert said is not None
-    size = max(offset + len(data) for offset, data in said)
+    assert records is not None
+    size = size_of(records)
     assert result.stat().st_size == size
     if size < 1 << 20:
-        assert result.read_bytes() == applied(said)
+        assert result.read_bytes() == applied(records)
 
 
 @pytest.mark.parametrize(

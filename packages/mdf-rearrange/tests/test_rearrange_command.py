@@ -18,9 +18,8 @@ from pathlib import Path
 import pytest
 
 from mdf import rearrange
+from streams import END, HEADER
 
-HEADER = (b"makedumpfile\0\0\0\0" + struct.pack(">qq", 1, 1)).ljust(4096, b"\0")
-END = struct.pack(">qq", -1, -1)
 KDUMP = (
     (b"KDUMP   " + struct.pack("<i", 6)).ljust(142, b"\0")
     + b"6.1.0\x1b[2J".ljust(130, b"\0")
