@@ -2,7 +2,8 @@
 """Fetches the judges that a machine's own packages don't give, from Debian's archive:
 
 - the newest makedumpfile and crash, unpacked together with the libraries and the loader they need;
-- vmlinux with debug information of the corpus's kernels, for crash, drgn and gdb.
+- vmlinux with debug information of the corpus's kernels, for crash, drgn and gdb;
+- a kernel for a guest of QEMU.
 
 `python tests/judges/fetch.py` fetches what is not there yet; it needs apt-get and dpkg-deb, but not root. All goes to
 MDF_JUDGES_CACHE (else a folder of the user's caches); to get newer judges, remove that. What could not be fetched is
@@ -47,6 +48,9 @@ KERNELS = (
 )
 
 
+GUEST_KERNEL = "linux-image-6.1.0-56-cloud-amd64"
+
+
 def judges_cache() -> Path:
     """Where all that is fetched stays."""
     caches = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
@@ -56,6 +60,12 @@ def judges_cache() -> Path:
 def vmlinux(item: str) -> Path | None:
     """The debug information of the item's kernel, if it was fetched."""
     path = judges_cache() / item / "vmlinux"
+    return path if path.exists() else None
+
+
+def guest_kernel() -> Path | None:
+    """The folder of the guest's kernel and its modules, if it was fetched."""
+    path = judges_cache() / GUEST_KERNEL
     return path if path.exists() else None
 
 
@@ -110,6 +120,11 @@ class Apt:
         _run("apt-get", "--quiet", *arguments, environment=self.environment, folder=self.archives)
 
 
+def fetch_guest_kernel(apt: Apt, target: Path) -> None:
+    """Unpack the guest's kernel."""
+    _run("dpkg-deb", "--extract", str(apt.download(GUEST_KERNEL)), str(target))
+
+
 class UnavailableError(Exception):
     """A judge could not be fetched."""
 
@@ -143,7 +158,7 @@ def fetch_vmlinux(kernel: Kernel, apt: Apt, target: Path) -> None:
 def main() -> int:
     """Fetch what is missing."""
     cache = judges_cache()
-    wanted: dict[str, Callable[[Apt, Path], None]] = {"newest": fetch_tools}
+    wanted: dict[str, Callable[[Apt, Path], None]] = {"newest": fetch_tools, GUEST_KERNEL: fetch_guest_kernel}
     wanted |= {kernel.item: partial(fetch_vmlinux, kernel) for kernel in KERNELS}
     missing = {name: fetch for name, fetch in wanted.items() if not (cache / name).exists()}
     if not missing:

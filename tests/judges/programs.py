@@ -41,6 +41,16 @@ class Makedumpfile:
         self.run("--split", "-f", *options, str(vmcore), *map(str, targets))
         return targets
 
+    def rearranged(self, stream: Path) -> Path:
+        """The dump in a flattened stream; it is made anew each time."""
+        target = self.folder / f"{stream.name}.rearranged"
+        with stream.open("rb") as source:
+            command = [*self.command, "-R", "-f", str(target)]
+            subprocess.run(
+                command, stdin=source, env=environment(), timeout=TIMEOUT, stdout=subprocess.DEVNULL, check=True
+            )
+        return target
+
     def dmesg(self, vmcore: Path) -> bytes:
         """The kernel's log out of `vmcore`."""
         target = self.folder / "dmesg"
@@ -54,8 +64,12 @@ class Makedumpfile:
 
     def run(self, *arguments: str) -> str:
         """What it prints; it has to succeed."""
-        environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
-        return output(*self.command, *arguments, environment=environment)
+        return output(*self.command, *arguments, environment=environment())
+
+
+def environment() -> dict[str, str]:
+    """Where our program finds its modules: as the tests do."""
+    return os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
 
 
 def ours() -> tuple[str, ...]:

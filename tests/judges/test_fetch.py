@@ -29,7 +29,7 @@ def test_without_apt_every_judge_is_missing_and_the_reason_is_said(
 def test_what_is_there_is_not_fetched_again(
     cache: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for name in ("newest", *(kernel.item for kernel in fetch.KERNELS)):
+    for name in ("newest", fetch.GUEST_KERNEL, *(kernel.item for kernel in fetch.KERNELS)):
         (cache / name).mkdir(parents=True)
     monkeypatch.setenv("PATH", str(cache))
     assert fetch.main() == 0
