@@ -16,6 +16,7 @@ import pytest
 from captures import command, environment
 from factory import MIB, ElfStyle, KdumpStyle, Note, Ram, Spec, Vmcore, build, flatten, random_layout
 from mdf.capture.cli import main
+from mdf.core.dumps.codecs import LIBLZO2
 
 SMALL = (Ram(0x1000, 0x9F000), Ram(1 * MIB, 8 * MIB))
 TRY_HELP = "Commandline parameter is invalid.\nTry `makedumpfile --help' for more information.\n"
@@ -317,7 +318,7 @@ def test_a_dump_of_a_xen_hypervisor(tmp_path: Path, failing: Callable[..., str])
 @pytest.mark.parametrize(
     ("option", "modules", "package"),
     [
-        ("-l", ["lzallright"], "lzallright"),
+        ("-l", [LIBLZO2, "lzallright"], "lzallright"),
         ("-p", ["cramjam"], "cramjam"),
         ("-z", ["compression.zstd", "backports.zstd"], "backports.zstd"),
     ],

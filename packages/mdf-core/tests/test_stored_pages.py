@@ -16,7 +16,7 @@ import pytest
 
 from mdf.core.bitmap import Place
 from mdf.core.dumps import KdumpFile, open_dump
-from mdf.core.dumps.codecs import CODECS, DEFLATE_VARIABLE, DEFLATES, Codec, PageDecoder, codec_named
+from mdf.core.dumps.codecs import CODECS, DEFLATE_VARIABLE, DEFLATES, LIBLZO2, Codec, PageDecoder, codec_named
 from mdf.core.errors import AddressError, FormatError, MdfError, MissingCodecError, UsageError
 from mdf.core.formats.diskdump import Flag
 
@@ -60,6 +60,15 @@ def test_every_deflate_reads_what_zlib_wrote_and_zlib_reads_theirs(module: str) 
         assert zlib.decompress(codec.compress(loaded)(page)) == page
         with pytest.raises(Exception, match=r"."):  # The page is complete, its checksum is not.
             codec.decompress(loaded)(zlib.compress(page)[:-1], SIZE)
+
+
+def test_both_lzo_libraries_read_what_the_other_wrote() -> None:
+    ours, other = pytest.importorskip(LIBLZO2), pytest.importorskip("lzallright")
+    codec = codec_named("LZO")
+    for writer, reader in ((ours, other), (other, ours)):
+        compress, decompress = codec.compress(writer), codec.decompress(reader)
+        for page in PAGES.values():
+            assert decompress(compress(memoryview(bytearray(page))), SIZE) == page
 
 
 @codecs

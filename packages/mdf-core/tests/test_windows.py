@@ -54,7 +54,7 @@ def test_at_any_time_one_window_is_mapped(mapped: Source, monkeypatch: pytest.Mo
             sizes.append(arguments[1])
             return super().__new__(cls, *arguments, **more)
 
-    monkeypatch.setattr(windows.mmap, "mmap", Recorded)
+    monkeypatch.setattr(mmap, "mmap", Recorded)
     for at in (0, 100, WINDOW, WINDOW + 4096, 2 * WINDOW):
         mapped.read(at, 50, "a test")
     assert sizes == [WINDOW, WINDOW, SIZE - 2 * WINDOW]
@@ -69,7 +69,7 @@ def test_a_file_that_cannot_be_mapped_is_read_without(
         tries.append(arguments)
         raise OSError(19, "No such device")
 
-    monkeypatch.setattr(windows.mmap, "mmap", refuse)
+    monkeypatch.setattr(mmap, "mmap", refuse)
     for at in EDGES:
         assert mapped.read(at, 7, "a test") == path.read_bytes()[at : at + 7]
     assert len(tries) == 1

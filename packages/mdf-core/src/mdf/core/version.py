@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from importlib.util import find_spec
 
 from mdf.core import __version__
@@ -11,17 +12,17 @@ RELEASED = "24 Nov 2026"
 
 # The modules that bring a codec, any of them.
 CODECS = (
-    ("lzo", ("lzallright",)),
+    ("lzo", ("lzallright", "mdf.core.dumps.liblzo2")),
     ("snappy", ("cramjam",)),
     ("zstd", ("compression.zstd", "backports.zstd")),
 )
 
 
 def importable(module: str) -> bool:
-    """Whether a module is installed, found out without importing it."""
+    """Whether a module is installed, found out without importing it; one of ours says whether its library is there."""
     try:
-        return find_spec(module) is not None
-    except ModuleNotFoundError:  # The package it would be in is missing.
+        return bool(import_module(module) if module.startswith("mdf.") else find_spec(module))
+    except ImportError:  # The package it would be in is missing, or the library.
         return False
 
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Page codecs: how the pages of a kdump-compressed dump are packed, one codec for each flag.
 
-All but the standard library's zlib come from packages that need not be there; a codec whose package is missing
-raises MissingCodecError when it is asked for.
+All but the standard library's zlib come from packages, or libraries of the system, that need not be there; a codec for
+which none is there raises MissingCodecError when it is asked for.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ Compress = Callable[[Buffer], bytes]
 Decompress = Callable[[bytes, int], bytes]
 
 DEFLATE_VARIABLE = "MDF_DEFLATE"
+LIBLZO2 = "mdf.core.dumps.liblzo2"
 
 
 @dataclass(frozen=True)
@@ -93,6 +94,16 @@ def _bounded(decompressor: Any, data: bytes, size: int) -> bytes:
     return page
 
 
+def _lzo(module: ModuleType) -> Compress:
+    compress: Compress = module.Compressor() if module.__name__ == LIBLZO2 else module.LZOCompressor().compress
+    return compress
+
+
+def _unlzo(module: ModuleType) -> Decompress:
+    unpack = module.decompress if module.__name__ == LIBLZO2 else module.LZOCompressor.decompress
+    return lambda data, size: bytes(unpack(data, size))
+
+
 def _unsnap(module: ModuleType) -> Decompress:
     def decompress(data: bytes, size: int) -> bytes:
         page = bytearray(size)
@@ -119,10 +130,10 @@ CODECS = (
     Codec(
         "LZO",
         Flag.LZO,
-        ("lzallright",),
+        (LIBLZO2, "lzallright"),
         "lzallright",
-        lambda module: module.LZOCompressor().compress,
-        lambda module: lambda data, size: bytes(module.LZOCompressor.decompress(data, size)),
+        _lzo,
+        _unlzo,
     ),
     Codec(
         "snappy",
