@@ -17,6 +17,7 @@ import mdf.capture.manual
 import mdf.dmesg.manual
 import mdf.split.manual
 import mdf.vmcoreinfo.manual
+import mdf.xen.manual
 from mdf.core import __version__
 from mdf.core.manual import Manual
 from mdf.core.version import RELEASED
@@ -30,6 +31,7 @@ PAGES = (
     (ROOT / "packages/mdf-vmcoreinfo/man", mdf.vmcoreinfo.manual.MANUAL),
     (ROOT / "packages/mdf-split/man", mdf.split.manual.SPLIT),
     (ROOT / "packages/mdf-split/man", mdf.split.manual.REASSEMBLE),
+    (ROOT / "packages/mdf-xen/man", mdf.xen.manual.MANUAL),
 )
 
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
+from pathlib import Path
 
 from makedumpfile.manual import MANUAL
 from mdf.core.command import run_main
@@ -26,6 +27,7 @@ MODULES = {
     Mode.CAPTURE: "mdf.capture.cli",
     Mode.CHECK: "mdf.capture.cli",
 }
+_FOR_XEN_TOO = Mode.CAPTURE | Mode.SPLIT | Mode.DMESG
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -36,9 +38,19 @@ def main(argv: Sequence[str] | None = None) -> int:
         if MANUAL.answers(parsed, messages):
             return 0
         check(parsed)
-        return command_of(mode_of(parsed))(arguments)
+        return command_of(_mode(parsed))(arguments)
 
     return run_main(answer, arguments)
+
+
+def _mode(parsed: ParsedArguments) -> Mode:
+    """What is asked for, in view of what the VMCORE is: the dump of a Xen host needs no option to say so."""
+    mode = mode_of(parsed)
+    if mode not in _FOR_XEN_TOO or parsed.has("check_params") or not parsed.operands:
+        return mode
+    from mdf.core.dumps import is_xen
+
+    return Mode.XEN if is_xen(Path(parsed.operands[0])) else mode
 
 
 def command_of(mode: Mode) -> Callable[[Sequence[str]], int]:

@@ -20,6 +20,7 @@ MANUAL = Manual(
         "--dump-dmesg [--partial-dmesg] VMCORE LOGFILE",
         "--check-dump [--json] DUMP...",
         "--mem-usage /proc/kcore",
+        "--xen-dmesg --xen-syms XEN-SYMS VMCORE LOGFILE",
         "-g VMCOREINFO {-x VMLINUX | --xen-syms XEN-SYMS}",
     ),
     modes=Mode.ALL,
@@ -53,8 +54,8 @@ Check the options of a configuration file without a crash:
         ),
         Section(
             "not there yet",
-            "What this release cannot do yet ends with one line that says so, and status 1: the options for "
-            "Xen, and what mdf-capture(8) names.",
+            "What this release cannot do yet ends with one line that says so, and status 1: what "
+            "mdf-capture(8) names.",
         ),
         SEE_ALSO,
     ),

@@ -35,7 +35,7 @@ def offered(file: Path, words: list[str], folder: Path) -> list[str]:
         (["--work-dir", ""], ["folder"]),
         (["-x", "vm"], ["vmcore", "vmlinux"]),
         (["-c", "-d", "31", "vmc"], ["vmcore"]),
-        (["--xen"], ["--xen-syms", "--xen-vmcoreinfo", "--xen_phys_start"]),
+        (["--xen"], ["--xen-dmesg", "--xen-page-state", "--xen-syms", "--xen-vmcoreinfo", "--xen_phys_start"]),
     ],
 )
 def test_bash_offers_options_files_or_folders(words: list[str], answer: list[str], tmp_path: Path) -> None:

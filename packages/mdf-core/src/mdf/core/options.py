@@ -172,6 +172,14 @@ GROUPS = (
                 "The physical address the hypervisor is loaded at (x86_64).",
             ),
             Option(
+                "xen_page_state",
+                ("--xen-page-state",),
+                "LAYOUT",
+                Mode.XEN,
+                "With -X, how the hypervisor marks free pages: old (as before June 2022, and as the original takes it "
+                "for all) or new. The default is what its pages show.",
+            ),
+            Option(
                 "vtop",
                 ("--vtop",),
                 "ADDRESS",
@@ -262,6 +270,9 @@ GROUPS = (
                 "",
                 Mode.DMESG,
                 "Only what came since the log was last cleared.",
+            ),
+            Option(
+                "xen_dmesg", ("--xen-dmesg",), "", Mode.XEN, "Write the hypervisor's log to LOGFILE. Needs --xen-syms."
             ),
             Option(
                 "mem_usage",

@@ -26,6 +26,8 @@ MODE_OPTIONS = (
     ("xen_syms", Mode.XEN),
     ("xen_vmcoreinfo", Mode.XEN),
     ("xen_phys_start", Mode.XEN),
+    ("xen_page_state", Mode.XEN),
+    ("xen_dmesg", Mode.XEN),
     ("split", Mode.SPLIT),
 )
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import TYPE_CHECKING
 
 from mdf.core.command import Command
 from mdf.core.commandline import ParsedArguments, parse
@@ -15,6 +16,9 @@ from mdf.core.options import Mode
 from mdf.core.rules import mode_of
 from mdf.dmesg.manual import MANUAL
 from mdf.dmesg.options import Options
+
+if TYPE_CHECKING:
+    from mdf.dmesg.run import OpenKernel
 
 _IMPLIED = "dump_dmesg"
 _JSON = "--json"  # Of this command alone: makedumpfile has no such option.
@@ -42,13 +46,14 @@ def _prints(arguments: Sequence[str]) -> bool:
 
 def _prepare(parsed: ParsedArguments, *, json: bool) -> Callable[[Messages], None]:
     options = Options.from_parsed(parsed, json=json)
-    return lambda messages: _run(options, messages)
+    return lambda messages: run(options, messages)
 
 
-def _run(options: Options, messages: Messages) -> None:
-    from mdf.dmesg.run import save_log
+def run(options: Options, messages: Messages, open_: OpenKernel | None = None) -> None:
+    """Writes the log and says so; `open_` finds the kernel in the dump, if it is not the dump's own."""
+    from mdf.dmesg.run import open_linux, save_log
 
-    report = save_log(options, messages)
+    report = save_log(options, messages, open_ or open_linux)
     if report.damage.count:
         for line in report.damage.lines:
             messages.error(line)

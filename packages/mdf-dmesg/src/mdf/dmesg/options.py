@@ -63,4 +63,3 @@ class Options:
 
 def _path(argument: str | None) -> Path | None:
     return Path(argument) if argument else None
-

@@ -3,10 +3,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 
-from mdf.core.arch import ARCHITECTURES, Architecture
 from mdf.core.dumps import Dump, open_dump
 from mdf.core.errors import MissingInfoError, UnsupportedError
 from mdf.core.formats.vmcoreinfo import Vmcoreinfo
@@ -29,10 +28,18 @@ class LogReport:
     damage: Damage
 
 
-def save_log(
-    options: Options, messages: Messages | None = None, architectures: Mapping[str, Architecture] = ARCHITECTURES
-) -> LogReport:
-    """Writes the log that `options` ask for. Raises MdfError.
+def open_linux(dump: Dump, messages: Messages, given: Vmcoreinfo | None) -> Kernel | None:
+    """The kernel of a dump of Linux. Raises MdfError."""
+    if dump.xen:
+        raise UnsupportedError(f"{dump.source.path} is a dump of a Xen hypervisor.", hint="mdf-xen is for those.")
+    return open_kernel(dump, messages, given=given)
+
+
+OpenKernel = Callable[[Dump, Messages, Vmcoreinfo | None], Kernel | None]
+
+
+def save_log(options: Options, messages: Messages | None = None, open_: OpenKernel = open_linux) -> LogReport:
+    """Writes the log that `options` ask for, of the kernel that `open_` finds in the dump. Raises MdfError.
 
     Of a damaged log everything sound is written, and the report says what is not. An output that could not be finished
     keeps what was written.
@@ -45,7 +52,7 @@ def save_log(
     with open_dump(*options.vmcores, given=given) as dump:
         if options.non_mmap:
             dump.source.never_map()
-        log = read_log(_kernel(dump, given, messages, architectures), partial=options.partial)
+        log = read_log(_kernel(dump, given, messages, open_), partial=options.partial)
         if options.partial and not log.is_partial:
             messages.common("The kernel does not say when its log was last cleared: all of it is taken.")
         as_line = as_json if options.json else TextFormat(dump.machine)
@@ -62,15 +69,11 @@ def save_log(
     return LogReport(output.name, records, output.written, log.damage)
 
 
-def _kernel(
-    dump: Dump, given: Vmcoreinfo | None, messages: Messages, architectures: Mapping[str, Architecture]
-) -> Kernel:
+def _kernel(dump: Dump, given: Vmcoreinfo | None, messages: Messages, open_: OpenKernel) -> Kernel:
     path = dump.source.path
     if dump.incomplete:
         messages.common(f"{path} is an incomplete dump: pages are missing in it.")
-    if dump.xen:
-        raise UnsupportedError(f"{path} is a dump of a Xen hypervisor: taking a log out of it is not there yet.")
-    kernel = open_kernel(dump, messages, architectures, given)
+    kernel = open_(dump, messages, given)
     if kernel is None:
         raise MissingInfoError(f"{path} doesn't contain vmcoreinfo.", hint="Specify '-x' option or '-i' option.")
     return kernel

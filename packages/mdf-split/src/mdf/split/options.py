@@ -28,9 +28,14 @@ class SplitOptions:
     splitblock_size: int | None = None
 
     @classmethod
-    def from_parsed(cls, parsed: ParsedArguments) -> SplitOptions:
-        """Checks arguments. Raises UsageError for what cannot be, UnsupportedError for what is not there yet."""
-        dump = Options.from_parsed(parsed, Mode.SPLIT, "mdf-split")
+    def from_parsed(
+        cls, parsed: ParsedArguments, modes: Mode = Mode.SPLIT, command: str = "mdf-split"
+    ) -> SplitOptions:
+        """Checks arguments, for a `command` of so many modes.
+
+        Raises UsageError for what cannot be, UnsupportedError for what is not there yet.
+        """
+        dump = Options.from_parsed(parsed, modes, command)
         size = lenient.count(parsed.last("splitblock_size") or "")
         return cls(dump, tuple(map(Path, parsed.operands[1:])), size or None)
 

@@ -11,10 +11,10 @@ from mdf.core.dumps.elf import ElfDump
 from mdf.core.dumps.flattened import FlattenedSource, is_flattened
 from mdf.core.dumps.kdump import KdumpFile, is_kdump
 from mdf.core.dumps.source import Source
-from mdf.core.errors import FormatError
+from mdf.core.errors import FormatError, MdfError
 from mdf.core.formats.vmcoreinfo import Vmcoreinfo
 
-__all__ = ["Dump", "ElfDump", "KdumpFile", "open_dump"]
+__all__ = ["Dump", "ElfDump", "KdumpFile", "is_xen", "open_dump"]
 
 
 def open_dump(path: Path | str, *others: Path | str, given: Vmcoreinfo | None = None) -> Dump:
@@ -39,3 +39,12 @@ def _source(path: Path, opened: ExitStack) -> Source:
     source = Source(path)
     opened.callback(source.close)
     return FlattenedSource(source) if is_flattened(source) else source
+
+
+def is_xen(path: Path) -> bool:
+    """Whether a file is the dump of a Xen host; not if it can't be read."""
+    try:
+        with open_dump(path) as dump:
+            return dump.xen
+    except (MdfError, OSError):
+        return False

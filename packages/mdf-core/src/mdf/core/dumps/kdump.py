@@ -47,6 +47,8 @@ class KdumpFile(Dump):
         if text and not self.notes.data:  # Version 3 has the text, but no notes.
             self.notes = NoteSegment.parse(elf.pack_note("VMCOREINFO", 0, text, self.byteorder), self.byteorder)
         self.xen = self.notes.xen
+        if self.xen and not self.machine:  # Made without kernel information. Only on x86 does Xen dump its memory.
+            self.machine = "x86_64" if self.bits == 64 else "i686"
         self.page_size = main.block_size
         self.max_mapnr = self.sub.max_mapnr_64 if main.version >= 6 else main.max_mapnr
         check_memory_top(self.max_mapnr * self.page_size, self.page_size, source, "the memory (max_mapnr)")
