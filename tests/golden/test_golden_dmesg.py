@@ -12,21 +12,10 @@ import pytest
 from corpus import corpus_items, dmesg, expected, vmcore
 from mdf.capture import Options as DumpOptions
 from mdf.capture import capture
-from mdf.core.arch import ARCHITECTURES
-from mdf.core.dumps import open_dump
 from mdf.dmesg import Options, save_log
 
+pytestmark = pytest.mark.usefixtures("supported")
 ITEMS = corpus_items()
-
-
-@pytest.fixture(autouse=True)
-def supported(item: str) -> None:
-    """Leaves out the machines whose architecture is not there yet, and says so."""
-    with open_dump(vmcore(item)) as dump:
-        if dump.xen:
-            pytest.skip("dumps of Xen are tested with mdf-xen")
-        if dump.machine not in ARCHITECTURES:
-            pytest.skip(f"{dump.machine} is not there yet")
 
 
 @pytest.mark.parametrize("item", ITEMS)

@@ -11,15 +11,20 @@ from pathlib import Path
 
 import pytest
 
-from corpus import corpus_items, expected, vmcore
+from corpus import corpus_items, dmesg, expected, vmcore
+from makedumpfile.__main__ import main as makedumpfile
 from mdf.capture import Options
+from mdf.core.dumps import open_dump
 from mdf.split.join import JoinOptions, reassemble
 from mdf.split.options import SplitOptions
 from mdf.split.run import split
 
-ITEMS = corpus_items("x86_64")
+pytestmark = pytest.mark.usefixtures("supported")
+ITEMS = corpus_items()
+# Those that the makedumpfile of an x86_64 machine reads.
+READ_BY_REFERENCE = corpus_items("x86_64")
 # Kernels that the makedumpfile of distributions knows.
-OLD_ITEMS = [item for item in ITEMS if item.startswith("x86_64-6.1")]
+OLD_ITEMS = [item for item in READ_BY_REFERENCE if item.startswith("x86_64-6.1")]
 BLOCK = 4096  # KiB
 MAKEDUMPFILE = shutil.which("makedumpfile")
 needs_reference = pytest.mark.skipif(MAKEDUMPFILE is None, reason="makedumpfile is not installed")
@@ -84,16 +89,41 @@ def test_filtering_the_references_dump_again_gives_the_references_files(
 
 
 @needs_reference
-@pytest.mark.parametrize("item", ITEMS)
-def test_the_reference_joins_our_files(item: str, tmp_path: Path) -> None:
-    split(SplitOptions(Options(vmcore(item), dump_levels=(31,)), names(tmp_path, 3), BLOCK))
-    reference("--reassemble", *reversed(names(tmp_path, 3)), tmp_path / "dump")
+@pytest.mark.parametrize("files", [2, 3, 7])
+@pytest.mark.parametrize("item", READ_BY_REFERENCE)
+def test_the_reference_joins_our_files(item: str, files: int, tmp_path: Path) -> None:
+    split(SplitOptions(Options(vmcore(item), dump_levels=(31,)), names(tmp_path, files), BLOCK))
+    reference("--reassemble", *reversed(names(tmp_path, files)), tmp_path / "dump")
     assert sha256(tmp_path / "dump") == expected(item)["levels"]["31"]["sha256"]
 
 
 @needs_reference
+@pytest.mark.parametrize("files", [2, 3, 7])
 @pytest.mark.parametrize("item", OLD_ITEMS)
-def test_the_references_files_are_joined(item: str, tmp_path: Path) -> None:
-    reference("--split", "-d31", "--splitblock-size", str(BLOCK), vmcore(item), *names(tmp_path, 3))
-    reassemble(JoinOptions(tuple(reversed(names(tmp_path, 3))), tmp_path / "dump"))
+def test_the_references_files_are_joined(item: str, files: int, tmp_path: Path) -> None:
+    reference("--split", "-d31", "--splitblock-size", str(BLOCK), vmcore(item), *names(tmp_path, files))
+    reassemble(JoinOptions(tuple(reversed(names(tmp_path, files))), tmp_path / "dump"))
     assert sha256(tmp_path / "dump") == expected(item)["levels"]["31"]["sha256"]
+
+
+@pytest.mark.parametrize("item", ITEMS)
+def test_the_files_are_one_dump_for_every_command(
+    item: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    split(SplitOptions(Options(vmcore(item), dump_levels=(1,)), names(tmp_path, 3), BLOCK))
+    files = [f"--diskset={path}" for path in reversed(names(tmp_path, 3))]
+    dump, log = tmp_path / "dump", tmp_path / "log"
+    assert makedumpfile(["-d31", *files, str(dump)]) == 0
+    assert sha256(dump) == expected(item)["levels"]["31"]["sha256"]
+    assert makedumpfile(["--dump-dmesg", *files, str(log)]) == 0
+    assert log.read_bytes() == dmesg(item)
+    printed = []
+    with open_dump(vmcore(item)) as memory:
+        assert memory.info
+        address = f"{memory.info.symbol('init_uts_ns'):#x}"
+    for source in ([str(vmcore(item))], files):
+        capsys.readouterr()
+        assert makedumpfile(["--vtop", address, "--dry-run", "-f", *source, str(dump)]) == 0
+        printed.append(capsys.readouterr().out.partition("PHYSICAL")[2].split("\n")[1])
+    assert printed[0]
+    assert printed[0] == printed[1]
