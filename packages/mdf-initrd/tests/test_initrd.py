@@ -8,6 +8,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+from ctypes.util import find_library
 from pathlib import Path, PurePosixPath
 
 import pytest
@@ -16,8 +17,8 @@ from factory import MIB, Ram, Spec, build
 from mdf.core.errors import MissingInfoError, OutputError
 from mdf.initrd import cli, payload
 from mdf.initrd.commands import installed
-from mdf.initrd.libraries import libraries
-from mdf.initrd.modules import Module, loaded_modules
+from mdf.initrd.libraries import names, needed
+from mdf.initrd.modules import Module, load
 from mdf.initrd.payload import APPLICATION, INTERPRETER, Entry
 from mdf.initrd.tree import write_tree
 
@@ -96,7 +97,7 @@ def native(entry: Entry) -> bool:
 
 
 def test_imports_within_functions_of_ours_are_followed() -> None:
-    names = {module.name for module in loaded_modules(["mdf.capture.cli"])}
+    names = {module.name for module in load(["mdf.capture.cli"]).modules}
     assert {"mdf.capture.run", "mdf.core.version", "mdf.core.help", "concurrent.futures.thread"} <= names
 
 
@@ -141,7 +142,18 @@ def test_a_library_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
         with pytest.raises(MissingInfoError, match=r"needs the library libmissing\.so\.1"):
-            libraries([Path("/bin/program")])
+            needed([Path("/bin/program")])
+
+
+def test_a_library_that_is_opened_while_running_goes_along_by_each_of_its_names(tmp_path: Path) -> None:
+    library = tmp_path.resolve() / "libx.so.2.0"
+    library.touch()
+    for name in ("libx.so.2", "libx.so"):
+        (library.parent / name).symlink_to(library.name)
+    (library.parent / "liby.so").touch()
+    assert [path.name for path in names([library])] == ["libx.so", "libx.so.2", "libx.so.2.0"]
+    if find_library("lzo2"):
+        assert any(entry.target.name == "liblzo2.so.2" for entry in payload.payload())
 
 
 def test_the_list_names_size_and_place(capsys: pytest.CaptureFixture[str]) -> None:
@@ -169,7 +181,7 @@ def test_a_folder_that_cannot_be_written_is_one_line(tmp_path: Path, capsys: pyt
 
 def test_a_module_whose_library_is_not_installed_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("mdf.initrd.modules.LEFT_OUT", ("mdf.core.arch.x86_64", "deflate"))
-    names = {module.name for module in loaded_modules(["mdf.capture.cli"])}
+    names = {module.name for module in load(["mdf.capture.cli"]).modules}
     assert "mdf.capture.rules" in names
     assert not {"mdf.core.arch.x86_64", "deflate"} & names
 

@@ -14,8 +14,18 @@ _FOUND = re.compile(r"^\s*(?:\S+ => )?(/\S+) \(0x", re.MULTILINE)
 _MISSING = re.compile(r"^\s*(\S+) => not found", re.MULTILINE)
 
 
-def libraries(files: Iterable[Path]) -> list[Path]:
-    """The paths of all libraries, and of the loader, under the names they are looked for by.
+def names(libraries: Iterable[Path]) -> list[Path]:
+    """The names in its folder that lead to each of the libraries: one of them is what it is looked for by."""
+    return sorted(
+        path
+        for library in libraries
+        for path in library.parent.glob(f"{library.name.partition('.so')[0]}.so*")
+        if path.resolve() == library
+    )
+
+
+def needed(files: Iterable[Path]) -> list[Path]:
+    """The paths of all libraries that files need, and of the loader, under the names they are looked for by.
 
     Raises MissingInfoError for one that is not there.
     """

@@ -25,7 +25,8 @@ OURS = ("makedumpfile", "mdf")
 # What the interpreter loads at its start, or when a script is a zip file.
 START = ("encodings.ascii", "encodings.latin_1", "encodings.utf_8", "runpy", "zipimport")
 
-# Runs statements; a module that is not there is one that can be done without. Prints names and files.
+# Runs statements; a module that is not there is one that can be done without. Prints names and files of modules, and
+# the files of all shared libraries that are in memory then.
 LOAD = """\
 import sys
 path, left_out, statements, commands = eval(sys.argv[1])
@@ -40,8 +41,10 @@ shown, sys.stdout = sys.stdout, open("/dev/null", "w")
 for module in commands:
     sys.modules[module].main(["-h"])
 sys.stdout = shown
-print([(name, module.__file__) for name, module in sys.modules.items()
-    if module is not None and name != "__main__" and getattr(module, "__file__", None)])
+modules = [(name, module.__file__) for name, module in sys.modules.items()
+    if module is not None and name != "__main__" and getattr(module, "__file__", None)]
+with open("/proc/self/maps") as maps:
+    print((modules, sorted({line.split(maxsplit=5)[5].strip() for line in maps if ".so" in line})))
 """
 
 
@@ -75,8 +78,16 @@ class Module:
         return f"{path}/__init__" if self.file.name == "__init__.py" else path
 
 
-def loaded_modules(roots: Iterable[str]) -> list[Module]:
-    """All modules that the commands in the modules `roots` need, sorted by name; built-in ones have no file.
+@dataclass(frozen=True)
+class Loaded:
+    """The `modules`, sorted by name (built-in ones have no file), and the shared `libraries` they opened or needed."""
+
+    modules: tuple[Module, ...]
+    libraries: tuple[Path, ...]
+
+
+def load(roots: Iterable[str]) -> Loaded:
+    """All that the commands in the modules `roots` need.
 
     Raises MissingInfoError if they cannot be loaded.
     """
@@ -90,9 +101,9 @@ def loaded_modules(roots: Iterable[str]) -> list[Module]:
     child = subprocess.run([sys.executable, "-IS", "-c", LOAD, question], capture_output=True, text=True, check=False)
     if child.returncode:
         raise MissingInfoError(f"The modules of makedumpfile cannot be loaded: {child.stderr.strip()[-500:]}")
-    found: list[tuple[str, str]] = ast.literal_eval(child.stdout)
-    modules = [Module(name, Path(file)) for name, file in found]
-    return sorted((module for module in modules if not module.alias), key=lambda module: module.name)
+    found: tuple[list[tuple[str, str]], list[str]] = ast.literal_eval(child.stdout)
+    modules = [Module(name, Path(file)) for name, file in sorted(found[0])]
+    return Loaded(tuple(one for one in modules if not one.alias), tuple(map(Path, found[1])))
 
 
 def _package_of(module: str) -> str:

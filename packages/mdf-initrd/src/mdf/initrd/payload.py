@@ -23,8 +23,8 @@ from mdf.core.errors import MissingInfoError
 from mdf.initrd.application import application
 from mdf.initrd.bytecode import byte_code
 from mdf.initrd.commands import installed
-from mdf.initrd.libraries import libraries
-from mdf.initrd.modules import Module, loaded_modules
+from mdf.initrd.libraries import names, needed
+from mdf.initrd.modules import Module, load
 
 HOME = PurePosixPath("usr/lib/makedumpfile")
 VERSION = f"python{sys.version_info.major}.{sys.version_info.minor}"
@@ -63,14 +63,15 @@ def payload() -> tuple[Entry, ...]:
 
 
 def _entries(commands: Mapping[str, str]) -> Iterator[Entry]:
-    modules = loaded_modules(commands.values())
-    yield Entry(APPLICATION, SHEBANG + application(commands, [one for one in modules if one.ours]), executable=True)
+    loaded = load(commands.values())
+    ours = [module for module in loaded.modules if module.ours]
+    yield Entry(APPLICATION, SHEBANG + application(commands, ours), executable=True)
     for name in commands:
         yield Entry(PurePosixPath("usr/bin", name), link=f"../../{APPLICATION}")
     interpreter = Path(os.path.realpath(getattr(sys, "_base_executable", "") or sys.executable))
     yield Entry(INTERPRETER, interpreter, executable=True)
     native = [interpreter]
-    for module in modules:
+    for module in loaded.modules:
         if module.ours:
             continue
         if module.source:
@@ -80,7 +81,10 @@ def _entries(commands: Mapping[str, str]) -> Iterator[Entry]:
             yield Entry(_place_of_native(module), module.file, executable=True)
     # The interpreter takes the folder as the sign that this is the place of native modules, even of none.
     yield Entry(LIBRARY / "lib-dynload" / "README", b"Native modules.\n")
-    for library in libraries(native):
+    required = needed(native)
+    known = {path.resolve() for path in (*required, *native)}
+    opened = names(library for library in loaded.libraries if library not in known)
+    for library in {*required, *opened, *needed(opened)}:
         yield Entry(PurePosixPath(str(library).lstrip("/")), library, executable=True)
 
 
