@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What the two initramfs are made of, besides the kernel: kexec, ssh and the reference, and our payload."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+
+from elftools.elf.dynamic import DynamicSection
+from elftools.elf.elffile import ELFFile
+
+from guests.debian import Apt, unpack
+from guests.machines import Guest
+from guests.parts import guests_cache
+from mdf.initrd.payload import Entry
+from mdf.initrd.tree import write_tree
+
+PACKAGES = ("busybox-static", "kexec-tools", "makedumpfile", "openssh-client")
+LIBRARIES = ("usr/lib/x86_64-linux-gnu", "lib/x86_64-linux-gnu", "usr/lib64", "lib64")
+
+
+def tools(guest: Guest) -> Path:
+    """A folder with the programs of the guest's suite; fetched once."""
+    folder = guests_cache() / f"kdump-tools-{guest.suite}"
+    if not (folder / "done").exists():
+        shutil.rmtree(folder, ignore_errors=True)
+        apt = Apt(folder / "apt", guest.suite, guest.architecture)
+        unpack(apt.download(*PACKAGES), folder)
+        shutil.rmtree(folder / "apt")
+        (folder / "done").touch()
+    return folder
+
+
+def copy_program(root: Path, name: str, target: Path, to: str) -> None:
+    """Copies the program `name` (a path below `root`) to `to` below `target`, with its libraries."""
+    entries = [Entry(PurePosixPath(to), root / name, executable=True)]
+    for library in _needed(root, root / name):
+        folder = "lib64" if library.name.startswith("ld-linux") else "lib/x86_64-linux-gnu"
+        entries.append(Entry(PurePosixPath(folder, library.name), library, executable=True))
+    write_tree(target, entries)
+
+
+def _needed(root: Path, program: Path) -> Iterator[Path]:
+    """The libraries of a program, and theirs; the loader among them."""
+    todo = [program]
+    seen: set[str] = set()
+    while todo:
+        with todo.pop().open("rb") as file:
+            dynamic = ELFFile(file).get_section_by_name(".dynamic")
+            tags = dynamic.iter_tags("DT_NEEDED") if isinstance(dynamic, DynamicSection) else ()
+            names = {str(vars(tag)["needed"]) for tag in tags} | {"ld-linux-x86-64.so.2"}
+        for name in names - seen:
+            seen.add(name)
+            path = next(root / folder / name for folder in LIBRARIES if (root / folder / name).is_file())
+            todo.append(path)
+            yield path
+
+
+def payload(target: Path) -> None:
+    """Puts our makedumpfile below `target`, in the way its users do."""
+    command = (sys.executable, "-c", "import sys; from mdf.initrd.cli import main; sys.exit(main())", str(target))
+    subprocess.run(command, check=True)
