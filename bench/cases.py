@@ -10,12 +10,16 @@ from bench.measure import Usage, measure
 
 @dataclass(frozen=True)
 class Case:
-    """One way to call makedumpfile: on the vmcore, on a dump made with the options `of`, or without any input."""
+    """One way to call makedumpfile: on the vmcore, on a dump made with the options `of`, or without any input.
+
+    With `is_stream` that dump is a flattened stream, and comes on standard input.
+    """
 
     name: str
     options: tuple[str, ...]
     of: tuple[str, ...] = ()
     has_input: bool = True
+    is_stream: bool = False
 
 
 CASES = (
@@ -25,6 +29,7 @@ CASES = (
     Case("-d 0", ("-d", "0")),
     Case("-c -d 1", ("-c", "-d", "1")),
     Case("refilter", ("-c", "-d", "31"), of=("-c", "-d", "1")),
+    Case("rearrange", ("-R",), of=("-F", "-c", "-d", "1"), is_stream=True),
     Case("start-up", ("-v",), has_input=False),
 )
 
@@ -37,11 +42,14 @@ class Program:
     command: tuple[str, ...]
     environment: Mapping[str, str]
 
-    def dump(self, options: tuple[str, ...], source: Path | None, target: Path) -> Usage:
+    def run(self, case: Case, source: Path | None, target: Path) -> Usage:
         """What it needs to write the dump `target` of `source`, which is removed, or to run without any."""
+        words = (*self.command, *case.options)
         if source is None:
-            return measure((*self.command, *options), None, self.environment)
-        return measure((*self.command, *options, str(source), str(target)), target, self.environment)
+            return measure(words, None, self.environment)
+        if case.is_stream:
+            return measure((*words, str(target)), target, self.environment, source)
+        return measure((*words, str(source), str(target)), target, self.environment)
 
 
 @dataclass(frozen=True)
@@ -65,7 +73,7 @@ def time_case(case: Case, ours: Program, reference: Program, source: Path | None
 
     def pair(is_ours_first: bool) -> Pair:
         order = (ours, reference) if is_ours_first else (reference, ours)
-        first, second = (program.dump(case.options, source, target) for program in order)
+        first, second = (program.run(case, source, target) for program in order)
         return Pair(first, second) if is_ours_first else Pair(second, first)
 
     pair(is_ours_first=True)

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 PR_SET_CHILD_SUBREAPER = 36
-PREPARE = ("/bin/sh", "-c", 'exec 3<&0; { read -r start <&3; exec "$@" >/dev/null 3<&-; } & echo $!', "sh")
+PREPARE = ("/bin/sh", "-c", 'exec 3<&0; { read -r start <&3; exec "$@" <"$0" >/dev/null 3<&-; } & echo $!')
 
 
 @dataclass(frozen=True)
@@ -33,11 +33,16 @@ class FailedRunError(Exception):
     """A program that was to be timed failed."""
 
 
-def measure(command: Sequence[str], output: Path | None = None, environment: Mapping[str, str] | None = None) -> Usage:
+def measure(
+    command: Sequence[str],
+    output: Path | None = None,
+    environment: Mapping[str, str] | None = None,
+    stdin: Path = Path(os.devnull),
+) -> Usage:
     """Run the command, and remove the `output` that it writes."""
     ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     with subprocess.Popen(
-        [*PREPARE, *command],
+        [*PREPARE, str(stdin), *command],
         env=environment,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,

@@ -4,6 +4,7 @@
 import os
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 from bench.cases import Program
@@ -38,8 +39,11 @@ def dump_of(vmcore: Path, options: tuple[str, ...], maker: Program, folder: Path
     """A dump of the vmcore, made by `maker`; it stays in `folder`."""
     target = folder / f"dump{''.join(options)}"
     if not target.exists():
-        command = (*maker.command, *options, str(vmcore), str(target))
-        result = subprocess.run(command, env=maker.environment, capture_output=True, text=True)
+        command = (*maker.command, *options, str(vmcore), *[str(target)] * ("-F" not in options))
+        with target.open("wb") if "-F" in options else nullcontext(subprocess.DEVNULL) as output:
+            result = subprocess.run(
+                command, env=maker.environment, stdout=output, stderr=subprocess.PIPE, text=True, check=False
+            )
         if result.returncode:
             raise FailedRunError(f"{' '.join(command)}: {result.stderr.strip()[-500:]}")
     return target
