@@ -21,8 +21,8 @@ from mdf.capture import Options, capture
 from mdf.capture.report import Report
 from mdf.core.dumps import KdumpFile, open_dump
 
-# The machines whose architecture is there.
-ITEMS = corpus_items("x86_64")
+# A dump of Xen has other cases.
+ITEMS = [item for item in corpus_items() if "levels" in expected(item)]
 LEVELS = [(item, level) for item in ITEMS for level in expected(item)["levels"]]
 ELF_LEVELS = [(item, level) for item in ITEMS for level in expected(item)["elf"]]
 COUNTERS = "original excluded zero cache cache_private user free hwpoison offline remaining".split()
@@ -52,7 +52,10 @@ def counters(report: Report) -> dict[str, int]:
 def bitmap2(path: Path) -> bytes:
     """The second bitmap as it is in the file, by the header's own numbers."""
     with path.open("rb") as file:
-        block_size, sub_hdr_size, bitmap_blocks = struct.unpack_from("<iiI", file.read(464), 428)
+        header = file.read(464)
+        # The right byte order makes header_version the smaller number.
+        order = min("<>", key=lambda order: struct.unpack_from(f"{order}i", header, 8))
+        block_size, sub_hdr_size, bitmap_blocks = struct.unpack_from(f"{order}iiI", header, 428)
         half = bitmap_blocks // 2 * block_size
         file.seek((1 + sub_hdr_size) * block_size + half)
         return file.read(half)

@@ -28,6 +28,7 @@ from mdf.core.messages import Messages
 class Survey:
     """A dump as a run sees it. `known` is None if nothing says anything about the kernel.
 
+    `trusted` is whether pages are left out although the filter doubts that it can tell them.
     `present` is bitmap 1; `by_struct_page` is whether free pages are told by their struct pages.
     """
 
@@ -36,6 +37,7 @@ class Survey:
     plan: BitmapPlan
     present: Bitmap
     by_struct_page: bool
+    trusted: bool = False
 
     @property
     def max_mapnr(self) -> int:
@@ -61,7 +63,7 @@ class Survey:
         info = known.kernel.info if known else dump.info
         crashtime = info.crashtime if info else 0
         return Identity(
-            layout=layout_for(dump.bits, dump.byteorder, dump.machine),
+            layout=layout_for(dump.bits, known.kernel.byteorder if known else dump.byteorder, dump.machine),
             page_size=dump.page_size,
             max_mapnr=self.max_mapnr,
             utsname=known.kernel.utsname if known else dump.utsname,
@@ -112,7 +114,9 @@ def counted(
     present = dump.present(max_mapnr, plan.place, partial_tail=plan.one_pass)
     # Decided by the first level, for those that follow on a full device too.
     wanted = bool(options.dump_levels[0] & DumpLevel.FREE)
-    return Survey(dump, known, plan, present, wanted and known is not None and known.layout.buddy_known)
+    return Survey(
+        dump, known, plan, present, wanted and known is not None and known.layout.buddy_known, options.trust_filter
+    )
 
 
 def check(dump: Dump, options: Options, given: Vmcoreinfo | None) -> None:
@@ -132,7 +136,7 @@ def _known_kernel(
     kernel = open_kernel(dump, messages, architectures, given)
     if kernel is None:
         return None
-    layout = page_layout(kernel.info, kernel.release, dump.byteorder, dump.bits // 8)
+    layout = page_layout(kernel.info, kernel.release, kernel.byteorder, dump.bits // 8)
     pieces = mem_map(kernel, dump.max_mapnr)
     if warning := newer_kernel_warning(kernel.info, kernel.release):
         messages.common(warning)

@@ -120,6 +120,6 @@ def _clear_seq(kernel: Kernel) -> int:
     latched = Structure(kernel, "latched_seq")
     data = read(kernel, kernel.info.symbol("clear_seq") or 0, latched.size, "clear_seq")
     copies = latched.field(2 * 8, "latched_seq.val")
-    latch = int.from_bytes(data[:_INT], kernel.dump.byteorder) & 1
+    latch = int.from_bytes(data[:_INT], kernel.byteorder) & 1
     at = copies.offset + 8 * latch
-    return int.from_bytes(data[at : at + 8], kernel.dump.byteorder)
+    return int.from_bytes(data[at : at + 8], kernel.byteorder)

@@ -18,7 +18,7 @@ def variable(kernel: Kernel, name: str, size: int) -> int:
     address = kernel.info.symbol(name)
     if address is None:
         raise MissingInfoError(f"Can't find some symbols for log_buf: vmcoreinfo has no SYMBOL({name}).")
-    return int.from_bytes(read(kernel, address, size, name), kernel.dump.byteorder)
+    return int.from_bytes(read(kernel, address, size, name), kernel.byteorder)
 
 
 def read(kernel: Kernel, address: int, size: int, what: str) -> bytes:
@@ -65,7 +65,7 @@ class Structure:
 
     def value(self, data: bytes, field: Field) -> int:
         """A member's value in `data`, the bytes of the structure."""
-        return int.from_bytes(data[field.offset : field.offset + field.width], self._kernel.dump.byteorder)
+        return int.from_bytes(data[field.offset : field.offset + field.width], self._kernel.byteorder)
 
 
 class Region:
@@ -100,7 +100,7 @@ class Region:
 
     def uint(self, offset: int, width: int) -> int:
         """An unsigned integer of `width` bytes."""
-        return int.from_bytes(self.read(offset, width), self._kernel.dump.byteorder)
+        return int.from_bytes(self.read(offset, width), self._kernel.byteorder)
 
     def _page(self, number: int) -> bytes | None:
         if number not in self._pages:

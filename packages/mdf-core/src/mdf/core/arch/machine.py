@@ -10,6 +10,7 @@ from typing import Protocol
 from mdf.core.arch.paging import Mapping, Step
 from mdf.core.dumps import Dump
 from mdf.core.errors import MissingInfoError
+from mdf.core.formats.elf import ByteOrder
 from mdf.core.formats.vmcoreinfo import Vmcoreinfo
 
 
@@ -40,12 +41,20 @@ class Machine(Protocol):
         ...
 
 
+def _as_the_dump(dump: Dump, _info: Vmcoreinfo) -> ByteOrder:
+    return dump.byteorder
+
+
 @dataclass(frozen=True)
 class Architecture:
-    """What the registry holds: how to make a `Machine`, and `phys_base` alone, also without kernel information."""
+    """What the registry holds: how to make a `Machine`, and `phys_base` alone, also without kernel information.
+
+    `byteorder` is the kernel's where it can differ from that of the file around its memory.
+    """
 
     machine: Callable[[Dump, Vmcoreinfo], Machine]
     phys_base: Callable[[Dump, Vmcoreinfo | None], int]
+    byteorder: Callable[[Dump, Vmcoreinfo], ByteOrder] = _as_the_dump
 
 
 def required_symbol(info: Vmcoreinfo, *names: str) -> int:
@@ -60,3 +69,22 @@ def exported_or(info: Vmcoreinfo, name: str, default: int) -> int:
     """A NUMBER that the kernel exports above 0, else what the architecture had at that version."""
     value = info.number(name)
     return value if value is not None and value > 0 else default
+
+
+def guessed_physmem_bits(dump: Dump, info: Vmcoreinfo, candidates: tuple[int, ...], section_size_bits: int) -> int:
+    """MAX_PHYSMEM_BITS: what the kernel exports, else the first candidate that mem_section has the length for.
+
+    Raises MissingInfoError if none has it.
+    """
+    exported = info.number("MAX_PHYSMEM_BITS")
+    if exported is not None and exported > 0:
+        return exported
+    shift = exported_or(info, "SECTION_SIZE_BITS", section_size_bits)
+    length, size = info.length("mem_section"), info.size("mem_section")
+    for bits in candidates:
+        sections = 1 << max(bits - shift, 0)
+        if length is not None and size and length in (sections, sections // max(dump.page_size // size, 1)):
+            return bits
+    if info.symbol("mem_section") is None:
+        return candidates[-1]
+    raise MissingInfoError(f"Can't tell MAX_PHYSMEM_BITS by the length of mem_section, {length}.")

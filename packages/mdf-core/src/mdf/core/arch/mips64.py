@@ -7,6 +7,7 @@ from mdf.core.arch.machine import Architecture, exported_or
 from mdf.core.arch.paging import Leaf, PageTables, TableLevel
 from mdf.core.arch.space import INVALID_ENTRY, AddressSpace, Direct, kernel_tables
 from mdf.core.dumps import Dump
+from mdf.core.formats.elf import ByteOrder
 from mdf.core.formats.vmcoreinfo import Vmcoreinfo
 from mdf.core.release import Release
 
@@ -27,7 +28,7 @@ def _pfn_shift(info: Vmcoreinfo) -> int:
     return 14 if info.release >= Release(5, 3, 0) else 13
 
 
-def _tables(page_shift: int, pfn_shift: int) -> PageTables:
+def _tables(page_shift: int, pfn_shift: int, byteorder: ByteOrder) -> PageTables:
     bits = page_shift - 3
     # With pages of 4 KiB the top table has two pages.
     top = bits + 1 if page_shift == 12 else bits
@@ -35,7 +36,7 @@ def _tables(page_shift: int, pfn_shift: int) -> PageTables:
     field = (1 << _ADDRESS_BITS) - (1 << page_shift) << pfn_shift - 12
 
     def leaf(mask: int, shift: int) -> tuple[Leaf, ...]:
-        return (Leaf(mask, mask, shift, address=field, down=pfn_shift - 12),)
+        return (Leaf(mask, mask, shift, address=((field, 12 - pfn_shift),)),)
 
     return PageTables(
         (
@@ -45,6 +46,7 @@ def _tables(page_shift: int, pfn_shift: int) -> PageTables:
         ),
         present=_PRESENT,
         address=(1 << _ADDRESS_BITS) - (1 << 12),
+        byteorder=byteorder,
     )
 
 
@@ -54,7 +56,7 @@ def machine(dump: Dump, info: Vmcoreinfo) -> AddressSpace:
         *(Direct(start, start + (1 << 29), 0) for start in _CKSEG),
         *(Direct(start, start + (1 << 59), 0) for start in _XKPHYS),
     )
-    tables = _tables(dump.page_size.bit_length() - 1, _pfn_shift(info))
+    tables = _tables(dump.page_size.bit_length() - 1, _pfn_shift(info), dump.byteorder)
     return AddressSpace(
         phys_base=phys_base(dump, info),
         kernel_base=PAGE_OFFSET,

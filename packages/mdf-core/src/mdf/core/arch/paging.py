@@ -11,20 +11,21 @@ from mdf.core.formats.elf import ByteOrder
 
 ReadPhysical = Callable[[int, int], bytes]
 
+AddressBits = int | tuple[tuple[int, int], ...]
+"""Where an entry has a physical address: a mask of bits that stand in place, or masks and how far up their bits go."""
+
 
 @dataclass(frozen=True)
 class Leaf:
     """A form of entries that map memory themselves: those whose bits `mask` have the `value`.
 
-    Such an entry maps `1 << shift` bytes. Its address bits are `address` (0: those of all entries), and lie `down`
-    bits higher in the entry than in an address.
+    Such an entry maps `1 << shift` bytes, at its bits `address` (0: those of all entries).
     """
 
     mask: int
     value: int
     shift: int
-    address: int = 0
-    down: int = 0
+    address: AddressBits = 0
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ class TableLevel:
     bits: int
     leaf: int | tuple[Leaf, ...] = 0
     table: tuple[int, int] | None = None
-    pointer: int = 0
+    pointer: AddressBits = 0
 
     def leaves(self, present: int) -> tuple[Leaf, ...]:
         """The forms of entries that map memory."""
@@ -55,13 +56,13 @@ class TableLevel:
 class PageTables:
     """A radix tree of tables, from the top level down.
 
-    `present` and `address` are masks of an entry; `address` applies to tables and pages alike, and a page keeps of it
-    what is above the size that its level covers.
+    `present` is a mask of an entry, `address` where it has a physical address. That applies to tables and pages alike,
+    and a page keeps of it what is above the size that its level covers.
     """
 
     levels: tuple[TableLevel, ...]
     present: int
-    address: int
+    address: AddressBits
     byteorder: ByteOrder = "little"
     entry_size: int = 8
 
@@ -113,12 +114,12 @@ class Walker:
                 if entry & leaf.mask == leaf.value:
                     offset_mask = (1 << leaf.shift) - 1
                     offset = vaddr & offset_mask
-                    paddr = (entry & (leaf.address or tables.address)) >> leaf.down & ~offset_mask
+                    paddr = _address(entry, leaf.address or tables.address) & ~offset_mask
                     return Mapping(paddr + offset, offset_mask + 1 - offset)
             mask, value = level.table or (tables.present, tables.present)
             if not entry or entry & mask != value:
                 raise AddressError(f"Virtual address {vaddr:#x} is not mapped: {level.name} entry {entry:#x}.")
-            table = entry & (level.pointer or tables.address)
+            table = _address(entry, level.pointer or tables.address)
         raise AddressError(f"Virtual address {vaddr:#x} is not mapped: no level maps it.")
 
     def at(self, root: int) -> Walker:
@@ -139,6 +140,16 @@ class Walker:
             del self._kept[next(iter(self._kept))]
         self._kept[paddr] = table
         return table
+
+
+def _address(entry: int, bits: AddressBits) -> int:
+    if isinstance(bits, int):
+        return entry & bits
+    address = 0
+    for mask, up in bits:
+        part = entry & mask
+        address |= part << up if up >= 0 else part >> -up
+    return address
 
 
 def read_mapped(translate: Callable[[int], Mapping], read: ReadPhysical, vaddr: int, size: int) -> bytes:

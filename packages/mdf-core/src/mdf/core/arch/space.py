@@ -63,6 +63,20 @@ def of_segments(dump: Dump, start: int, end: int) -> Iterator[Direct]:
             yield Direct(segment.vaddr, segment.vaddr + segment.memsz, segment.paddr)
 
 
+def without(direct: Iterable[Direct], holes: Iterable[tuple[int, int]]) -> Iterator[Direct]:
+    """What is left of ranges without the `holes` [start, end) in them, from low to high addresses each."""
+    ordered = sorted(holes)
+    for part in direct:
+        at = part.start
+        for start, end in ordered:
+            if at < start < part.end:
+                yield Direct(at, start, part.paddr + at - part.start)
+            if start < part.end:
+                at = max(at, end)
+        if at < part.end:
+            yield Direct(at, part.end, part.paddr + at - part.start)
+
+
 def kernel_tables(dump: Dump, info: Vmcoreinfo, tables: PageTables, direct: Iterable[Direct]) -> Walker:
     """The kernel's own page tables, whose top is at swapper_pg_dir in one of the ranges.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from mdf.core.arch import ARCHITECTURES, Architecture, Machine, machine_of
+from mdf.core.arch import ARCHITECTURES, Architecture, Machine, architecture_of
 from mdf.core.arch.paging import Step, read_mapped
 from mdf.core.dumps import Dump
 from mdf.core.errors import AddressError, FormatError, MissingInfoError
@@ -19,14 +19,17 @@ from mdf.core.release import NEWEST_KNOWN, OLDEST_KNOWN, Release
 class Kernel:
     """A dump, the kernel's information, and its machine.
 
-    `utsname` is the raw structure of the crashed kernel (390 bytes), `release` its release number.
+    `utsname` is the raw structure of the crashed kernel (390 bytes), `release` its release number, `byteorder` that of
+    its memory, which is not that of the file around it in each dump.
     Raises MissingInfoError, UnsupportedError or AddressError if the kernel's memory cannot be read with it.
     """
 
     def __init__(self, dump: Dump, info: Vmcoreinfo, architectures: Mapping[str, Architecture] = ARCHITECTURES) -> None:
         self.dump = dump
         self.info = info
-        self.machine: Machine = machine_of(dump, info, architectures)
+        architecture = architecture_of(dump, architectures)
+        self.byteorder = architecture.byteorder(dump, info)
+        self.machine: Machine = architecture.machine(dump, info)
         self.utsname = self._read_utsname()
         self.release = self._release()
 
@@ -39,7 +42,7 @@ class Kernel:
 
     def read_uint(self, vaddr: int, size: int) -> int:
         """An unsigned integer of `size` bytes."""
-        return int.from_bytes(self.read(vaddr, size), self.dump.byteorder)
+        return int.from_bytes(self.read(vaddr, size), self.byteorder)
 
     def read_pointer(self, vaddr: int) -> int:
         """A pointer (or unsigned long)."""

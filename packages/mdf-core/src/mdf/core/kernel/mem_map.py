@@ -109,12 +109,11 @@ def _sparsemem(kernel: Kernel, max_mapnr: int) -> list[MemMap]:
     table = _SectionTable(kernel, max_mapnr)
     symbol = kernel.info.symbol("mem_section") or 0
     # A pointer to the root array since 4.15, where vmcoreinfo gives its value but a vmlinux the variable's address.
-    if table.extreme and "mem_section" in kernel.info.pointers:
-        symbol = kernel.read_pointer(symbol)
-    pieces = table.decode(symbol)
-    if not pieces and table.extreme:
+    pointer_first = "mem_section" in kernel.info.pointers
+    pieces: list[MemMap] = []
+    for is_pointer in (pointer_first, not pointer_first) if table.extreme else (False,):
         with suppress(AddressError):
-            pieces = table.decode(kernel.read_pointer(symbol))
+            pieces = pieces or table.decode(kernel.read_pointer(symbol) if is_pointer else symbol)
     if not pieces:
         raise FormatError(
             "Can't get the mem_section addresses: the table of sections makes no sense.",
@@ -165,7 +164,7 @@ class _SectionTable:
         roots = -(-self._count // self._per_root)
         pointers = self._kernel.read(table, roots * long)
         for root in range(roots):
-            pointer = int.from_bytes(pointers[root * long : (root + 1) * long], self._kernel.dump.byteorder)
+            pointer = int.from_bytes(pointers[root * long : (root + 1) * long], self._kernel.byteorder)
             if not pointer:
                 continue
             if not self._kernel.is_kernel_address(pointer):
@@ -177,7 +176,7 @@ class _SectionTable:
     def _values(self, first: int, sections: bytes) -> Iterator[tuple[int, int]]:
         long = self._kernel.dump.bits // 8
         for number, at in enumerate(range(self._offset, len(sections), self._size), first):
-            yield number, int.from_bytes(sections[at : at + long], self._kernel.dump.byteorder)
+            yield number, int.from_bytes(sections[at : at + long], self._kernel.byteorder)
 
     def _piece(self, number: int, value: int) -> MemMap:
         # The kernel stores the address biased by the section's first page frame.

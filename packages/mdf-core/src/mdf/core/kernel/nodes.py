@@ -24,7 +24,7 @@ def online_nodes(kernel: Kernel) -> int:
         return 1
     if size is None or size > _NODES_MAX // 8:
         raise FormatError(f"Impossible size of nodemask_t: {size}.")
-    return int.from_bytes(kernel.read(address, size), kernel.dump.byteorder).bit_count()
+    return int.from_bytes(kernel.read(address, size), kernel.byteorder).bit_count()
 
 
 def pgdat_addresses(kernel: Kernel, count: int) -> Iterator[int]:

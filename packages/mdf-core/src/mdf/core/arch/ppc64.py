@@ -1,0 +1,171 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""ppc64 of both byte orders: the direct map, a list of the pages of vmemmap, page tables of radix and hash MMUs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from mdf.core.arch.machine import Architecture, exported_or, guessed_physmem_bits, required_symbol
+from mdf.core.arch.paging import AddressBits, Leaf, PageTables, TableLevel
+from mdf.core.arch.space import INVALID_ENTRY, AddressSpace, Direct, find, kernel_tables
+from mdf.core.dumps import Dump
+from mdf.core.errors import AddressError, FormatError, UnsupportedError
+from mdf.core.formats.elf import ByteOrder
+from mdf.core.formats.vmcoreinfo import Vmcoreinfo
+from mdf.core.release import Release
+
+_PAGE_OFFSET = 0xC000000000000000
+# The most memory there can be, 51 bits of it.
+_DIRECT_END = 0xC008000000000000
+_SECTION_SIZE_BITS = 24
+_PHYSMEM_BITS = (44, 46, 47, 51)
+_VMEMMAP_PAGES_MAX = 1 << 16
+_LIST_SYMBOLS = ("vmemmap_list", "mmu_psize_defs", "mmu_vmemmap_psize")
+_MMU_FTR_TYPE_RADIX = 0x40
+
+_UTSNAME_MACHINE = 4 * 65
+_BYTEORDERS: dict[bytes, ByteOrder] = {b"ppc64": "big", b"ppc64le": "little"}
+
+# The bits of an index into the PTE, PMD, PUD and PGD tables, by page shift; hash MMUs up to a release.
+_RADIX = {16: (5, 9, 9, 13), 12: (9, 9, 9, 13)}
+_HASH = {
+    16: (
+        (Release(3, 10, 0), (12, 12, 0, 4)),
+        (Release(4, 6, 0), (8, 10, 0, 12)),
+        (Release(4, 12, 0), (8, 5, 5, 12)),
+        (Release(4, 17, 0), (8, 10, 7, 8)),
+    ),
+    12: ((Release(3, 7, 0), (9, 7, 7, 9)),),
+}
+_HASH_TODAY = {16: (8, 10, 10, 8), 12: (9, 7, 9, 9)}
+_NAMES = ("PTE", "PMD", "PUD", "PGD")
+
+# Since 4.6 bit 62 makes an entry of any table map memory, bit 63 says that it is there, and tables are at physical
+# addresses. Since 4.7 entries are big endian, whatever the kernel is.
+_MODERN = Release(4, 6, 0)
+_BIG_ENDIAN_SINCE = Release(4, 7, 0)
+_PRESENT, _MAPS = 1 << 63, 1 << 62
+# What stands in the way of a table's address: the kernel's region or the bits above, and the lowest ones.
+_POINTER = (1 << 60) - (1 << 8)
+
+
+def machine(dump: Dump, info: Vmcoreinfo) -> AddressSpace:
+    """The address space. Raises MissingInfoError, UnsupportedError, FormatError for a list that can't be right."""
+    page_shift = dump.page_size.bit_length() - 1
+    if page_shift not in _RADIX:
+        raise UnsupportedError(f"ppc64 has no pages of {dump.page_size} bytes.")
+    order = byteorder(dump, info)
+    vmalloc = info.number("VMALLOC_START")
+    end = min(_DIRECT_END, vmalloc) if vmalloc and vmalloc > _PAGE_OFFSET else _DIRECT_END
+    linear = Direct(_PAGE_OFFSET, end, 0)
+    reader = _Reader(dump, linear, order)
+    tables = _tables(page_shift, info, _is_radix(reader, info), order)
+    direct = (linear, *_vmemmap(reader, info))
+    return AddressSpace(
+        phys_base=phys_base(dump, info),
+        kernel_base=required_symbol(info, "_stext"),
+        max_physmem_bits=guessed_physmem_bits(dump, info, _PHYSMEM_BITS, _SECTION_SIZE_BITS),
+        section_size_bits=exported_or(info, "SECTION_SIZE_BITS", _SECTION_SIZE_BITS),
+        walker=kernel_tables(dump, info, tables, direct),
+        direct=direct,
+    )
+
+
+class _Reader:
+    """Reads the direct map, which is there before all else is known."""
+
+    def __init__(self, dump: Dump, linear: Direct, byteorder: ByteOrder) -> None:
+        self._dump, self._linear, self._byteorder = dump, linear, byteorder
+
+    def uint(self, vaddr: int, size: int = 8) -> int:
+        mapping = find((self._linear,), vaddr)
+        if mapping is None:
+            raise AddressError(f"Virtual address {vaddr:#x} is not in the direct map.")
+        return int.from_bytes(self._dump.read(mapping.paddr, size), self._byteorder)
+
+
+def _is_radix(reader: _Reader, info: Vmcoreinfo) -> bool:
+    exported = info.number("RADIX_MMU")
+    if exported is not None:
+        return exported == 1
+    spec, offset = info.symbol("cur_cpu_spec"), info.offset("cpu_spec.mmu_features")
+    if spec is None or offset is None:
+        return False
+    return bool(reader.uint(reader.uint(spec) + offset, 4) & _MMU_FTR_TYPE_RADIX)
+
+
+def _vmemmap(reader: _Reader, info: Vmcoreinfo) -> Iterator[Direct]:
+    """The pages that hold struct pages, by the kernel's list of them: a hash MMU has them in no page table."""
+    head, definitions, size_index = (info.symbol(name) for name in _LIST_SYMBOLS)
+    members = [info.offset(f"vmemmap_backing.{name}") for name in ("phys", "virt_addr", "list")]
+    size, shift_at = info.size("mmu_psize_def"), info.offset("mmu_psize_def.shift")
+    if None in (head, definitions, size_index, size, shift_at) or None in members:
+        return
+    shift = reader.uint((definitions or 0) + reader.uint(size_index or 0, 4) * (size or 0) + (shift_at or 0), 4)
+    if not 12 <= shift <= 34:
+        raise FormatError(f"Impossible size of vmemmap's pages: 1 << {shift}.")
+    phys, virt, link = (member or 0 for member in members)
+    entry, seen = reader.uint(head or 0), set[int]()
+    while entry:
+        if entry in seen or len(seen) == _VMEMMAP_PAGES_MAX:
+            raise FormatError(f"vmemmap_list does not end: entry {entry:#x}, after {len(seen)}.")
+        seen.add(entry)
+        start = reader.uint(entry + virt)
+        yield Direct(start, start + (1 << shift), reader.uint(entry + phys))
+        entry = reader.uint(entry + link)
+
+
+def _tables(page_shift: int, info: Vmcoreinfo, radix: bool, kernels_order: ByteOrder) -> PageTables:
+    release = info.release
+    older = (bits for until, bits in _HASH[page_shift] if release < until)
+    sizes = _RADIX[page_shift] if radix else next(older, _HASH_TODAY[page_shift])
+    modern = radix or release >= _MODERN
+    present = _PRESENT if modern else 2 if release >= Release(4, 5, 0) else 1
+    address = _page_number(page_shift, info)
+    levels: list[TableLevel] = []
+    shift = page_shift
+    for name, bits in zip(_NAMES, sizes, strict=True):
+        if bits and not levels:
+            levels.append(TableLevel(name, shift, bits, (Leaf(present, present, shift, address),), INVALID_ENTRY))
+        elif bits:
+            leaves = (Leaf(_PRESENT | _MAPS, _PRESENT | _MAPS, shift, address),) if modern else ()
+            levels.append(TableLevel(name, shift, bits, leaves, _table(modern)))
+        shift += bits
+    order: ByteOrder = "big" if radix or release >= _BIG_ENDIAN_SINCE else kernels_order
+    return PageTables(tuple(reversed(levels)), present, _POINTER, order)
+
+
+def _table(modern: bool) -> tuple[int, int]:
+    return (_MAPS, 0) if modern else (0, 0)
+
+
+def _page_number(page_shift: int, info: Vmcoreinfo) -> AddressBits:
+    """Where an entry that maps memory has the physical address."""
+    release = info.release
+    if release >= Release(4, 11, 0):
+        return (1 << 53) - (1 << page_shift)
+    if release >= _MODERN:
+        return (1 << 57) - (1 << page_shift)
+    if page_shift == 16:
+        shift = 30 if info.symbol("demote_segment_4k") is not None else 32
+    else:
+        shift = 18 if release >= Release(4, 5, 0) else 17
+    return (((1 << 64) - (1 << shift), page_shift - shift),)
+
+
+def byteorder(dump: Dump, info: Vmcoreinfo) -> ByteOrder:
+    """The kernel's, by the name that it gives its machine: QEMU's headers are big endian around either."""
+    address = (info.symbol("init_uts_ns") or 0) & _DIRECT_END - 1 - _PAGE_OFFSET
+    try:
+        name = dump.read(address + (info.offset("uts_namespace.name") or 4) + _UTSNAME_MACHINE, 8)
+    except AddressError:
+        return dump.byteorder
+    return _BYTEORDERS.get(name.split(b"\x00")[0], dump.byteorder)
+
+
+def phys_base(_dump: Dump, _info: Vmcoreinfo | None) -> int:
+    """0: memory begins there."""
+    return 0
+
+
+ARCHITECTURE = Architecture(machine, phys_base, byteorder)
