@@ -13,7 +13,7 @@ _makedumpfile() {
             ;;
         *)
             if [[ $word == -* ]]; then
-                mapfile -t COMPREPLY < <(compgen -W '-d -e -X --extension -c -l -p -z -E -f -F -L --dry-run --split --splitblock-size -x -i --xen-syms --xen-vmcoreinfo --xen_phys_start --xen-page-state --vtop --config --eppic --num-threads --work-dir --cyclic-buffer -b --non-mmap --message-level -D --show-stats --check-params -h --help -v -R --reassemble --dump-dmesg --partial-dmesg --xen-dmesg --mem-usage --check-dump --json -g --diskset' -- "$word")
+                mapfile -t COMPREPLY < <(compgen -W '-d -e -X --trust-filter --extension -c -l -p -z -E -f -F -L --dry-run --split --splitblock-size -x -i --xen-syms --xen-vmcoreinfo --xen_phys_start --xen-page-state --vtop --config --eppic --num-threads --work-dir --cyclic-buffer -b --non-mmap --message-level -D --show-stats --check-params -h --help -v -R --keep-partial --reassemble --dump-dmesg --partial-dmesg --xen-dmesg --mem-usage --check-dump --json -g --diskset' -- "$word")
             else
                 mapfile -t COMPREPLY < <(compgen -f -- "$word")
             fi ;;

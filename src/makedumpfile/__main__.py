@@ -10,7 +10,7 @@ from pathlib import Path
 
 from makedumpfile.manual import MANUAL
 from mdf.core.command import run_main
-from mdf.core.commandline import ParsedArguments
+from mdf.core.commandline import ParsedArguments, spelled_out
 from mdf.core.errors import UnsupportedError
 from mdf.core.messages import Messages
 from mdf.core.options import Mode
@@ -38,7 +38,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         if MANUAL.answers(parsed, messages):
             return 0
         check(parsed)
-        return command_of(_mode(parsed))(arguments)
+        mode = _mode(parsed)
+        # mdf-rearrange stands alone: it reads its command line itself.
+        return command_of(mode)(spelled_out(parsed, mode) if mode is Mode.REARRANGE else arguments)
 
     return run_main(answer, arguments)
 
@@ -46,7 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _mode(parsed: ParsedArguments) -> Mode:
     """What is asked for, in view of what the VMCORE is: the dump of a Xen host needs no option to say so."""
     mode = mode_of(parsed)
-    if mode not in _FOR_XEN_TOO or parsed.has("check_params") or not parsed.operands:
+    if mode not in _FOR_XEN_TOO or parsed.has("check_params") or parsed.has("disk_set") or not parsed.operands:
         return mode
     from mdf.core.dumps import is_xen
 

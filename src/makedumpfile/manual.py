@@ -54,8 +54,7 @@ Check the options of a configuration file without a crash:
         ),
         Section(
             "not there yet",
-            "What this release cannot do yet ends with one line that says so, and status 1: what "
-            "mdf-capture(8) names.",
+            "What this release cannot do yet ends with one line that says so, and status 1: what mdf-capture(8) names.",
         ),
         SEE_ALSO,
     ),

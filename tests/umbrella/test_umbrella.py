@@ -6,11 +6,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
 import makedumpfile
+from factory import flatten
 from makedumpfile import __main__ as umbrella
 from mdf.core.options import Mode
 
@@ -42,7 +44,6 @@ def handed_over(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, list[str]]]:
         ("--reass a b dump", "mdf.split.reassemble"),
         ("-X vmcore dump", "mdf.xen.cli"),
         ("--dump-dmesg vmcore log", "mdf.dmesg.cli"),
-        ("-R dump", "mdf.rearrange"),
         ("-g info -x vmlinux", "mdf.vmcoreinfo.cli"),
         ("--check-params -cd31 vmcore dump", "mdf.capture.cli"),
     ],
@@ -53,6 +54,33 @@ def test_the_mode_decides_the_package_which_gets_all_arguments(
     assert umbrella.main(arguments.split()) == 42
     assert handed_over == [(module, arguments.split())]
     assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "own"),
+    [
+        ("-R dump", "-R -- dump"),
+        ("dump -fR --mess 4", "-f -R --message-level 4 -- dump"),
+        ("-R --keep-partial dump", "-R --keep-partial -- dump"),
+        ("-R --check dump", "-R --check-params -- dump"),  # --check is an abbreviation here.
+        ("-R --num-threads=4 --non-mmap -b 4 dump", "-R -- dump"),
+    ],
+)
+def test_mdf_rearrange_which_reads_its_own_options_gets_them_spelled_out(
+    arguments: str, own: str, handed_over: list[tuple[str, list[str]]]
+) -> None:
+    assert umbrella.main(arguments.split()) == 42
+    assert handed_over == [("mdf.rearrange", own.split())]
+
+
+def test_what_came_of_a_stream_without_its_end_is_kept_if_wanted(tmp_path: Path) -> None:
+    dump = tmp_path / "dump"
+    for options in ([], ["--keep-partial"]):
+        result = run("-R", *options, str(dump), stdin=flatten(b"memory" * 99)[:-16])
+        assert (result.returncode, result.stdout) == (1, "\nmakedumpfile Failed.\n")
+        assert "--keep-partial keeps what came" in result.stderr or options
+        assert [path.name for path in tmp_path.iterdir()] == ["dump-incomplete"] * len(options)
+    assert (tmp_path / "dump-incomplete").read_bytes() == b"memory" * 99
 
 
 @pytest.mark.parametrize("arguments", ["", "vmcore", "-q", "-c -E vmcore dump", "-R a b", "--xen vmcore dump"])
@@ -88,10 +116,11 @@ def test_a_package_that_misses_something_else_is_not_called_missing(monkeypatch:
         umbrella.main(["--dump-dmesg", "vmcore", "log"])
 
 
-def run(*argv: str, code: str = "") -> subprocess.CompletedProcess[str]:
+def run(*argv: str, code: str = "", stdin: bytes = b"") -> subprocess.CompletedProcess[str]:
     command = [sys.executable, *(["-c", code] if code else ["-m", "makedumpfile"]), *argv]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
-    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    result = subprocess.run(command, input=stdin, env=environment, capture_output=True, check=False)
+    return subprocess.CompletedProcess(command, result.returncode, result.stdout.decode(), result.stderr.decode())
 
 
 def test_the_version_is_printed_in_the_known_form() -> None:

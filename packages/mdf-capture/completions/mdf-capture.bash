@@ -13,7 +13,7 @@ _mdf_capture() {
             ;;
         *)
             if [[ $word == -* ]]; then
-                mapfile -t COMPREPLY < <(compgen -W '-d -e --extension -c -l -p -z -E -f -F -L --dry-run -x -i --vtop --config --eppic --num-threads --work-dir --cyclic-buffer -b --non-mmap --message-level -D --show-stats --check-params -h --help -v --mem-usage --check-dump --json --diskset' -- "$word")
+                mapfile -t COMPREPLY < <(compgen -W '-d -e --trust-filter --extension -c -l -p -z -E -f -F -L --dry-run -x -i --vtop --config --eppic --num-threads --work-dir --cyclic-buffer -b --non-mmap --message-level -D --show-stats --check-params -h --help -v --mem-usage --check-dump --json --diskset' -- "$word")
             else
                 mapfile -t COMPREPLY < <(compgen -f -- "$word")
             fi ;;

@@ -13,7 +13,7 @@ _mdf_split() {
             ;;
         *)
             if [[ $word == -* ]]; then
-                mapfile -t COMPREPLY < <(compgen -W '-d -e --extension -c -l -p -z -f -L --dry-run --split --splitblock-size -x -i --vtop --config --eppic --work-dir --cyclic-buffer -b --non-mmap --message-level -D --show-stats --check-params -h --help -v --diskset' -- "$word")
+                mapfile -t COMPREPLY < <(compgen -W '-d -e --trust-filter --extension -c -l -p -z -f -L --dry-run --split --splitblock-size -x -i --vtop --config --eppic --work-dir --cyclic-buffer -b --non-mmap --message-level -D --show-stats --check-params -h --help -v --diskset' -- "$word")
             else
                 mapfile -t COMPREPLY < <(compgen -f -- "$word")
             fi ;;

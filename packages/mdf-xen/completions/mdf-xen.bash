@@ -13,7 +13,7 @@ _mdf_xen() {
             ;;
         *)
             if [[ $word == -* ]]; then
-                mapfile -t COMPREPLY < <(compgen -W '-d -e -X --extension -c -l -p -z -E -f -F -L --dry-run --split --splitblock-size -x -i --xen-syms --xen-vmcoreinfo --xen_phys_start --xen-page-state --vtop --config --eppic --num-threads --work-dir --cyclic-buffer -b --non-mmap --message-level -D --show-stats --check-params -h --help -v --dump-dmesg --partial-dmesg --xen-dmesg --diskset' -- "$word")
+                mapfile -t COMPREPLY < <(compgen -W '-d -e -X --trust-filter --extension -c -l -p -z -E -f -F -L --dry-run --split --splitblock-size -x -i --xen-syms --xen-vmcoreinfo --xen_phys_start --xen-page-state --vtop --config --eppic --num-threads --work-dir --cyclic-buffer -b --non-mmap --message-level -D --show-stats --check-params -h --help -v --dump-dmesg --partial-dmesg --xen-dmesg --diskset' -- "$word")
             else
                 mapfile -t COMPREPLY < <(compgen -f -- "$word")
             fi ;;

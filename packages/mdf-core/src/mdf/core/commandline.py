@@ -14,11 +14,12 @@ from dataclasses import dataclass
 from mdf.core import lenient
 from mdf.core.errors import UsageError
 from mdf.core.messages import DEFAULT_LEVEL, Level
-from mdf.core.options import OPTIONS
+from mdf.core.options import OPTIONS, Mode
 
 INVALID = "Commandline parameter is invalid.\nTry `makedumpfile --help' for more information."
 
 _ZERO_IS_OFF = frozenset(option.name for option in OPTIONS if option.zero_is_off)
+_BY_NAME = {option.name: option for option in OPTIONS}
 _BY_FLAG = {flag: option for option in OPTIONS for flag in option.flags}
 
 
@@ -52,9 +53,7 @@ class ParsedArguments:
 def parse(argv: Sequence[str], implied: str = "") -> ParsedArguments:
     """Reads the arguments of a command (without its name); `implied` is an option the command stands for."""
     words = {word.partition("=")[0] for word in argv}
-    flags = [
-        (flag, bool(option.metavar)) for flag, option in _BY_FLAG.items() if not option.in_full or flag in words
-    ]
+    flags = [(flag, bool(option.metavar)) for flag, option in _BY_FLAG.items() if not option.in_full or flag in words]
     short = "".join(flag[1] + ":" * takes for flag, takes in flags if not flag.startswith("--"))
     long = [flag[2:] + "=" * takes for flag, takes in flags if flag.startswith("--")]
     try:
@@ -63,6 +62,16 @@ def parse(argv: Sequence[str], implied: str = "") -> ParsedArguments:
         raise UsageError(str(error), hint=INVALID) from None
     given = tuple((_BY_FLAG[flag].name, argument) for flag, argument in pairs)
     return ParsedArguments((((implied, ""),) if implied else ()) + given, tuple(operands))
+
+
+def spelled_out(parsed: ParsedArguments, mode: Mode) -> list[str]:
+    """The arguments again, without abbreviations, for a command that knows the options of `mode` only."""
+    words = []
+    for name, argument in parsed.given:
+        option = _BY_NAME[name]
+        if mode in option.modes:
+            words += [option.flags[0], *[argument] * bool(option.metavar)]
+    return [*words, "--", *parsed.operands]
 
 
 def writes_to_stdout(argv: Sequence[str]) -> bool:

@@ -86,6 +86,15 @@ GROUPS = (
                 "Leave out the pages of all Xen domains but domain 0. VMCORE must be the memory of a Xen host.",
             ),
             Option(
+                "trust_filter",
+                ("--trust-filter",),
+                "",
+                Mode.DUMP,
+                "Leave out also what the filter doubts: a class of pages whose number can't be right on this kernel, or "
+                "that holds what must stay, is kept otherwise, and a line says so.",
+                in_full=True,
+            ),
+            Option(
                 "extensions",
                 ("--extension",),
                 "FILE",
@@ -263,6 +272,14 @@ GROUPS = (
         (
             Option(
                 "rearrange", ("-R",), "", Mode.REARRANGE, "Turn the flattened stream on standard input into DUMPFILE."
+            ),
+            Option(
+                "keep_partial",
+                ("--keep-partial",),
+                "",
+                Mode.REARRANGE,
+                "With -R, keep what came of a stream without its end, as DUMPFILE-incomplete.",
+                in_full=True,
             ),
             Option("reassemble", ("--reassemble",), "", Mode.REASSEMBLE, "Join the files that --split wrote."),
             Option("dump_dmesg", ("--dump-dmesg",), "", Mode.DMESG, "Write the kernel's log to LOGFILE."),
