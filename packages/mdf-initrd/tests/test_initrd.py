@@ -206,13 +206,23 @@ def path(tmp_path: Path) -> str:
 )
 def test_a_hook_fills_the_initrd(folder: str, command: str, path: str, tmp_path: Path) -> None:
     (tmp_path / "initrd").mkdir()
-    environment = os.environ | {"PATH": path, folder: str(tmp_path / "initrd")}
+    kdump_tools = {"CONFDIR": "/var/lib/kdump/initramfs-tools"}
+    environment = os.environ | {"PATH": path, folder: str(tmp_path / "initrd")} | kdump_tools
     stubs = 'require_binaries() { type -P "$1" >/dev/null; }\n'
     result = subprocess.run(
         ["bash", "-c", stubs + command], env=environment, capture_output=True, text=True, check=False
     )
     assert (result.returncode, result.stderr) == (0, "")
     assert (tmp_path / "initrd/usr/bin/mdf-capture").exists()
+
+
+def test_the_normal_initrd_stays_small(tmp_path: Path) -> None:
+    hook = HOOKS / "initramfs-tools/makedumpfile"
+    environment = {"PATH": "/usr/bin:/bin", "DESTDIR": str(tmp_path), "CONFDIR": "/etc/initramfs-tools"}
+    assert subprocess.run([hook], env=environment, capture_output=True, check=True).stderr == b""
+    assert not list(tmp_path.iterdir())
+    asked = subprocess.run([hook], env=environment | {"MAKEDUMPFILE": "y"}, capture_output=True, check=False)
+    assert asked.returncode == 127  # It wants to run mdf-initrd, which is not there.
 
 
 def test_the_hook_of_initramfs_tools_has_no_prerequisites() -> None:
