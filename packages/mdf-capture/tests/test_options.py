@@ -40,7 +40,7 @@ def test_the_last_compression_counts(flags: str, name: str) -> None:
 
 def test_zero_turns_options_off() -> None:
     argv = "--vtop 0 --cyclic-buffer 0 --num-threads -3 -d abc vmcore dump"
-    assert Options.from_argv(argv.split()) == Options(Path("vmcore"), Path("dump"))
+    assert Options.from_argv(argv.split()) == Options(Path("vmcore"), Path("dump"), num_threads=0)
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from mdf.capture.recode import Recoder
 from mdf.capture.rules import DumpLevel
 from mdf.capture.selection import Selection
 from mdf.capture.sinks import Sink
+from mdf.capture.workers import default_workers
 from mdf.core.dumps import KdumpFile
 from mdf.core.dumps.codecs import Codec
 
@@ -51,7 +52,10 @@ def copy_pages(
     if isinstance(dump, KdumpFile) and codec and codec.flag & dump.main.status:
         stream = Recoder(dump, encoder(), codec, zero=zero).encoded(runs)
     else:
-        stream = encoded(dump, runs, encoder, options.num_threads)
+        threads = options.num_threads
+        if threads is None:  # The files of a split dump have a thread each.
+            threads = default_workers() if codec and not part else 0
+        stream = encoded(dump, runs, encoder, threads)
     for batch in stream:
         writer.add(batch)
         done(batch.pfn)

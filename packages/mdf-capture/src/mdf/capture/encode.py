@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from mdf.core.dumps import Dump
 from mdf.core.dumps.codecs import Codec
 
 BATCH_BYTES = 1 << 20
+_ZERO = re.compile(b"\x00")
 Runs = Iterable[tuple[int, int]]
 
 
@@ -72,40 +74,46 @@ class Encoder:
         return self._packed(batch) if self._compress else self._plain(batch)
 
     def _plain(self, batch: Batch) -> Encoded:
-        size, zeros = self._page_size, self._zeros
-        view, used = memoryview(batch.buffer), batch.count * size
-        if not zeros:
-            return Encoded([view[:used]], [size] * batch.count, batch.pfn)
-        startswith = batch.buffer.startswith
-        sizes = [0 if startswith(zeros, at) else size for at in range(0, used, size)]
+        size, view = self._page_size, memoryview(batch.buffer)
+        zero = self._zero_pages(batch)
+        sizes = [size] * batch.count
         data: list[Buffer] = []
         start = 0
-        for index, stored in enumerate(sizes):
-            if not stored:
-                if start < index * size:
-                    data.append(view[start : index * size])
-                start = (index + 1) * size
-        if start < used:
-            data.append(view[start:used])
+        for index in zero:
+            sizes[index] = 0
+            if start < index * size:
+                data.append(view[start : index * size])
+            start = (index + 1) * size
+        if start < batch.count * size:
+            data.append(view[start : batch.count * size])
         return Encoded(data, sizes, batch.pfn)
 
+    def _zero_pages(self, batch: Batch) -> list[int]:
+        """The indices of the pages that are all zeros; only those that begin so are looked at as a whole."""
+        size, zeros, buffer = self._page_size, self._zeros, batch.buffer
+        if not zeros:
+            return []
+        first_bytes = buffer[: batch.count * size : size]
+        begin = (match.start() for match in _ZERO.finditer(first_bytes))
+        return [index for index in begin if buffer.startswith(zeros, index * size)]
+
     def _packed(self, batch: Batch) -> Encoded:
-        size, zeros, compress = self._page_size, self._zeros, self._compress
+        size, compress = self._page_size, self._compress
         assert compress is not None
-        view, startswith = memoryview(batch.buffer), batch.buffer.startswith
+        view, zero = memoryview(batch.buffer), set(self._zero_pages(batch))
         data: list[Buffer] = []
         sizes = []
-        for at in range(0, batch.count * size, size):
-            if zeros and startswith(zeros, at):
+        for index in range(batch.count):
+            if index in zero:
                 sizes.append(0)
                 continue
-            page = view[at : at + size]
+            page = view[index * size : (index + 1) * size]
             packed: Buffer = compress(page)
             if len(packed) >= size:
                 packed = page
             data.append(packed)
             sizes.append(len(packed))
-        return Encoded(data, sizes, batch.pfn)
+        return Encoded([b"".join(data)], sizes, batch.pfn)  # One piece is written faster than many small ones.
 
 
 def encoded(dump: Dump, runs: Runs, make_encoder: Callable[[], Encoder], threads: int = 0) -> Iterator[Encoded]:
