@@ -15,7 +15,8 @@ from mdf.capture import capture
 from mdf.dmesg import Options, save_log
 
 pytestmark = pytest.mark.usefixtures("supported")
-ITEMS = corpus_items()
+# Those of Linux alone: a hypervisor's dump has other options.
+ITEMS = [item for item in corpus_items() if not item.startswith("xen")]
 
 
 @pytest.mark.parametrize("item", ITEMS)

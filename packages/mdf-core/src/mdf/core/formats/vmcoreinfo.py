@@ -66,7 +66,7 @@ class Vmcoreinfo:
             if text is not None:
                 value = self._integer(f"SYMBOL({name})", text, 16)
                 if not 0 < value < 0xFFFFFFFF_FFFFFFFF:
-                    raise FormatError(f"Invalid data in vmcoreinfo: SYMBOL({name})={text}")
+                    raise self._invalid(f"SYMBOL({name})", text)
                 return value
         return None
 
@@ -94,11 +94,13 @@ class Vmcoreinfo:
             return None
         value = self._integer(key, text, 10)
         if not 0 <= value < _LONG_MAX:
-            raise FormatError(f"Invalid data in vmcoreinfo: {key}={text}")
+            raise self._invalid(key, text)
         return value
 
-    @staticmethod
-    def _integer(key: str, text: str, base: int) -> int:
+    def _invalid(self, key: str, text: str) -> FormatError:
+        return FormatError(f"Invalid data in {self.origin(key)}: {key}={text[:80]}")
+
+    def _integer(self, key: str, text: str, base: int) -> int:
         for radix in (base, 16):
             try:
                 value = int(text, radix)
@@ -106,7 +108,7 @@ class Vmcoreinfo:
                 continue
             if "_" not in text and abs(value) < 1 << 64:
                 return value
-        raise FormatError(f"Invalid data in vmcoreinfo: {key}={text[:80]}")
+        raise self._invalid(key, text)
 
     @property
     def page_size(self) -> int:
@@ -116,7 +118,7 @@ class Vmcoreinfo:
             raise MissingInfoError("vmcoreinfo has no PAGESIZE.")
         value = self._integer("PAGESIZE", text, 10)
         if not 1 << 10 <= value <= 1 << 20 or value & (value - 1):
-            raise FormatError(f"Invalid data in vmcoreinfo: PAGESIZE={text}")
+            raise self._invalid("PAGESIZE", text)
         return value
 
     @property
