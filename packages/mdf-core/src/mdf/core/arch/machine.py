@@ -65,6 +65,16 @@ def required_symbol(info: Vmcoreinfo, *names: str) -> int:
     return value
 
 
+def utsname_address(info: Vmcoreinfo) -> int:
+    """The virtual address of the kernel's name. Raises MissingInfoError."""
+    address = info.symbol("system_utsname")  # before 2.6.19
+    if address is not None:
+        return address
+    # The name follows a reference count where its offset is not exported.
+    offset = info.offset("uts_namespace.name")
+    return required_symbol(info, "init_uts_ns") + (4 if offset is None else offset)
+
+
 def exported_or(info: Vmcoreinfo, name: str, default: int) -> int:
     """A NUMBER that the kernel exports above 0, else what the architecture had at that version."""
     value = info.number(name)

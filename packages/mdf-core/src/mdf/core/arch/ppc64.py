@@ -5,11 +5,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from mdf.core.arch.machine import Architecture, exported_or, guessed_physmem_bits, required_symbol
+from mdf.core.arch.machine import Architecture, exported_or, guessed_physmem_bits, required_symbol, utsname_address
 from mdf.core.arch.paging import AddressBits, Leaf, PageTables, TableLevel
 from mdf.core.arch.space import INVALID_ENTRY, AddressSpace, Direct, find, kernel_tables
 from mdf.core.dumps import Dump
 from mdf.core.errors import AddressError, FormatError, UnsupportedError
+from mdf.core.formats.diskdump import UTSNAME_MACHINE, UTSNAME_SIZE, utsname_field
 from mdf.core.formats.elf import ByteOrder
 from mdf.core.formats.vmcoreinfo import Vmcoreinfo
 from mdf.core.release import Release
@@ -23,8 +24,7 @@ _VMEMMAP_PAGES_MAX = 1 << 16
 _LIST_SYMBOLS = ("vmemmap_list", "mmu_psize_defs", "mmu_vmemmap_psize")
 _MMU_FTR_TYPE_RADIX = 0x40
 
-_UTSNAME_MACHINE = 4 * 65
-_BYTEORDERS: dict[bytes, ByteOrder] = {b"ppc64": "big", b"ppc64le": "little"}
+_BYTEORDERS: dict[str, ByteOrder] = {"ppc64": "big", "ppc64le": "little"}
 
 # The bits of an index into the PTE, PMD, PUD and PGD tables, by page shift; hash MMUs up to a release.
 _RADIX = {16: (5, 9, 9, 13), 12: (9, 9, 9, 13)}
@@ -155,12 +155,12 @@ def _page_number(page_shift: int, info: Vmcoreinfo) -> AddressBits:
 
 def byteorder(dump: Dump, info: Vmcoreinfo) -> ByteOrder:
     """The kernel's, by the name that it gives its machine: QEMU's headers are big endian around either."""
-    address = (info.symbol("init_uts_ns") or 0) & _DIRECT_END - 1 - _PAGE_OFFSET
+    address = utsname_address(info) & _DIRECT_END - 1 - _PAGE_OFFSET
     try:
-        name = dump.read(address + (info.offset("uts_namespace.name") or 4) + _UTSNAME_MACHINE, 8)
+        name = utsname_field(dump.read(address, UTSNAME_SIZE), UTSNAME_MACHINE)
     except AddressError:
         return dump.byteorder
-    return _BYTEORDERS.get(name.split(b"\x00")[0], dump.byteorder)
+    return _BYTEORDERS.get(name, dump.byteorder)
 
 
 def phys_base(_dump: Dump, _info: Vmcoreinfo | None) -> int:

@@ -189,8 +189,12 @@ def pack_note(name: str, type_: int, desc: bytes, byteorder: ByteOrder) -> bytes
 def notes(segment: bytes, byteorder: ByteOrder) -> Iterator[Note]:
     """The notes of a note segment; padding notes without a name are left out.
 
-    Raises FormatError for a note that reaches beyond the segment.
+    `byteorder` is that of the file, but QEMU's notes of a ppc64le machine are big endian in any file: the order that
+    gives the first note the shorter name counts. Raises FormatError for a note that reaches beyond the segment.
     """
+    first = segment[:4]
+    if int.from_bytes(first, "little") != int.from_bytes(first, "big"):
+        byteorder = "little" if int.from_bytes(first, "little") < int.from_bytes(first, "big") else "big"
     layout = struct.Struct(prefix(byteorder) + "III")
     at = 0
     while at + layout.size <= len(segment):

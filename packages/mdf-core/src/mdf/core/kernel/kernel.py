@@ -6,9 +6,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from mdf.core.arch import ARCHITECTURES, Architecture, Machine, architecture_of
+from mdf.core.arch.machine import utsname_address
 from mdf.core.arch.paging import Step, read_mapped
 from mdf.core.dumps import Dump
-from mdf.core.errors import AddressError, FormatError, MissingInfoError
+from mdf.core.errors import AddressError, FormatError
 from mdf.core.formats.diskdump import UTSNAME_RELEASE, UTSNAME_SIZE, utsname_field
 from mdf.core.formats.vmcoreinfo import Vmcoreinfo
 from mdf.core.kernel.sources import is_of, kernel_info, mismatch
@@ -57,14 +58,7 @@ class Kernel:
         return self.machine.translate(vaddr, see).paddr
 
     def _read_utsname(self) -> bytes:
-        address = self.info.symbol("system_utsname")
-        if address is None:
-            namespace = self.info.symbol("init_uts_ns")
-            if namespace is None:
-                raise MissingInfoError("Can't get the symbol of init_uts_ns.")
-            # The name follows a reference count where its offset is not exported.
-            offset = self.info.offset("uts_namespace.name")
-            address = namespace + (4 if offset is None else offset)
+        address = utsname_address(self.info)
         try:
             return self.read(address, UTSNAME_SIZE)
         except AddressError as error:
