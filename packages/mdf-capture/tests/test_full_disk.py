@@ -213,3 +213,8 @@ def test_a_run_that_is_killed_in_the_middle_leaves_an_incomplete_dump(
     assert "Completed" not in out
     status = struct.unpack_from("<I", path.read_bytes(), 424 if form == "-cd0" else 48)[0]
     assert status & (8 if form == "-cd0" else 1)
+    if form == "-Ed0":
+        with open_dump(machine[1]) as whole, open_dump(path) as left:
+            assert isinstance(left, ElfDump)
+            assert left.loads
+            assert all(left.read(load.paddr, load.filesz) == whole.read(load.paddr, load.filesz) for load in left.loads)

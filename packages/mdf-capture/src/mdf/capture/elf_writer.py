@@ -3,10 +3,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from mdf.capture.sinks import PartialWriteError, Sink
+from mdf.capture.sinks import Sink
 from mdf.core.bitmap import Bitmap
 from mdf.core.dumps import Dump, ElfDump
 from mdf.core.errors import UnsupportedError
@@ -103,25 +103,24 @@ class ElfWriter:
             offset += load.filesz
 
     def write(self, progress: Progress) -> None:
-        """Writes everything. When the device is full, the headers of segments that are not whole stay empty."""
-        start, stream = elf.header_size(self._dump.header.bits), self._sink.stream
+        """Writes everything. A file that is not finished describes the segments that are whole."""
+        bits, stream = self._dump.header.bits, self._sink.stream
+        start, size = elf.header_size(bits), elf.program_header_size(bits)
         self._sink.write(0, [self._file_header(0 if stream else elf.EF_INCOMPLETE)])
         if not stream:
             self._sink.write(start, [bytes(self._note.offset - start)])
         self._sink.write(self._note.offset, [self._dump.notes.data])
-        whole = 0
-        try:
-            for load in self._loads:
-                self._copy(load)
-                whole += 1
-                progress.update(whole, len(self._loads))
-        except PartialWriteError:
+        if not stream:
+            self._sink.correct(self._headers_end, self._extended_count())
+            self._sink.correct(start, self._packed(self._note))
+        for number, load in enumerate(self._loads, 1):
+            self._copy(load)
             if not stream:
-                self._sink.correct(start, self._program_headers(whole))
-            raise
-        self._sink.write(start, [self._program_headers(whole)])
+                self._sink.correct(start + number * size, self._packed(load))
+            progress.update(number, len(self._loads))
+        self._sink.write(start, [b"".join(map(self._packed, (self._note, *self._loads)))])
         if self._extended:
-            self._sink.write(self._headers_end, [elf.pack_extended_count(self._count, self._dump.byteorder)])
+            self._sink.write(self._headers_end, [self._extended_count()])
         if not stream:
             self._sink.correct(0, self._file_header(0))
 
@@ -132,10 +131,12 @@ class ElfWriter:
             self._sink.write(load.offset + done, [data])
             done += len(data)
 
-    def _program_headers(self, loads: int) -> bytes:
-        bits, byteorder = self._dump.header.bits, self._dump.byteorder
-        headers: Iterable[ProgramHeader] = (self._note, *self._loads[:loads])
-        return b"".join(header.pack(bits, byteorder) for header in headers)
+    def _packed(self, header: ProgramHeader) -> bytes:
+        return header.pack(self._dump.header.bits, self._dump.byteorder)
+
+    def _extended_count(self) -> bytes:
+        """Where the number of program headers is if e_phnum has no room for it."""
+        return elf.pack_extended_count(self._count, self._dump.byteorder) if self._extended else b""
 
     def _file_header(self, flags: int) -> bytes:
         header = self._dump.header
