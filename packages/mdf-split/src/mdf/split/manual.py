@@ -22,6 +22,8 @@ Memory is cut into blocks of 1 GiB, or as --splitblock-size says. Each file but 
 share of the pages that are kept; small memory in large blocks may leave files without pages. All files have the
 headers and bitmaps of the whole dump.
 
+The files can be read without joining them: give each with --diskset to a command that reads a VMCORE.
+
 When a file does not get all its pages, because its device is full or -L is reached, all are marked incomplete.""",
         ),
         DUMP_LEVELS,
