@@ -265,6 +265,19 @@ def test_a_domain_that_is_not_in_memory(name: str, tmp_path: Path) -> None:
         dumped(broken(XenHost(XenSpec()), name, 0xFFFF830FF0000000), tmp_path)
 
 
+def test_no_domain_0_would_mean_no_page(tmp_path: Path) -> None:
+    host = XenHost(XenSpec())
+    host.memory.write_integer(host.addresses["dom0"], 7, 2)
+    with pytest.raises(FormatError, match="has no domain 0"):
+        dumped(host, tmp_path)
+
+
+def test_a_frame_table_that_is_elsewhere_would_mean_no_page(tmp_path: Path) -> None:
+    host = broken(XenHost(XenSpec()), "frame_table", 0xFFFF82E100000000)
+    with pytest.raises(AddressError, match="Can't read anything of the hypervisor's frame table at 0xffff82e100000000"):
+        dumped(host, tmp_path)
+
+
 @pytest.mark.parametrize("crash_info", [0, 1])
 def test_old_crash_information_without_the_place_in_memory(crash_info: int, tmp_path: Path) -> None:
     with pytest.raises(MissingInfoError, match="Can't get Xen physical start address") as caught:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from mdf.core.errors import FormatError, MissingInfoError
 from mdf.core.formats.vmcoreinfo import Vmcoreinfo
+from mdf.xen.domains import WRONG_SYMBOLS
 from mdf.xen.hypervisor import Hypervisor
 
 _SIZE_MAX = 1 << 30
@@ -32,7 +33,7 @@ def read_console(hypervisor: Hypervisor, symbols: Vmcoreinfo) -> bytes:
     if not 0 < size <= _SIZE_MAX or size & size - 1:
         raise FormatError(
             f"Impossible size of the hypervisor's console ring: {size:#x}.",
-            hint="Are the symbols those of the crashed hypervisor?",
+            hint=WRONG_SYMBOLS,
         )
     data = hypervisor.read(hypervisor.read_pointer(ring), size)
     end = produced & size - 1

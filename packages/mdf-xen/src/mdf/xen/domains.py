@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from mdf.core.errors import AddressError, FormatError
 from mdf.xen.hypervisor import Hypervisor
 
+WRONG_SYMBOLS = "Are the hypervisor's symbols those of the crashed one?"
 _DOMAINS_MAX = 1 << 15  # DOMID_FIRST_RESERVED is 0x7ff0.
 
 
@@ -54,4 +55,4 @@ def _domain(hypervisor: Hypervisor, address: int, what: str) -> Domain:
 
 
 def _wrong(text: str, error: AddressError) -> AddressError:
-    return AddressError(f"{text}: {error}", hint="Are the hypervisor's symbols those of the crashed one?")
+    return AddressError(f"{text}: {error}", hint=WRONG_SYMBOLS)

@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from mdf.core.bitmap import CHUNK, Bitmap, unpack
-from mdf.core.errors import AddressError
+from mdf.core.errors import AddressError, FormatError
 from mdf.core.messages import Messages
-from mdf.xen.domains import domains
+from mdf.xen.domains import WRONG_SYMBOLS, domains
 from mdf.xen.frame_table import FrameTable, PageInfos
 from mdf.xen.hypervisor import Hypervisor
 from mdf.xen.layouts import pickled
@@ -35,8 +35,8 @@ class Dropped:
 def exclude_domains(hypervisor: Hypervisor, keep: Bitmap, page_state: str | None, messages: Messages) -> Dropped:
     """Clears in `keep` the pages that are neither domain 0's nor the hypervisor's; returns how many they are.
 
-    `page_state` names a layout of page states to take, instead of the one that the pages show. Raises AddressError or
-    MissingInfoError if the hypervisor's memory cannot be read.
+    `page_state` names a layout of page states to take, instead of the one that the pages show. Raises AddressError,
+    FormatError or MissingInfoError if the hypervisor's memory cannot be read, or makes no sense.
     """
     table = FrameTable(hypervisor)
     known = domains(hypervisor)
@@ -46,6 +46,8 @@ def exclude_domains(hypervisor: Hypervisor, keep: Bitmap, page_state: str | None
     dom0 = frozenset(
         pickled(hypervisor.version, domain.address, start) for domain in known if domain.domain_id == _DOMAIN_0
     )
+    if not dom0:
+        raise FormatError("The hypervisor's list of domains has no domain 0.", hint=WRONG_SYMBOLS)
     rule: Callable[[PageInfos, int], LeftOut]
     if hypervisor.version >= (4,):
         choice = choose(hypervisor.version, hypervisor.crash.name, _windows(table, keep), page_state)
@@ -59,16 +61,20 @@ def exclude_domains(hypervisor: Hypervisor, keep: Bitmap, page_state: str | None
         def rule(pages: PageInfos, pfn: int) -> LeftOut:
             return before_xen_4(pages, heap.allocated(pfn, pages.count), heap.inside(pfn, pages.count), dom0)
 
-    dropped = Dropped()
+    dropped, readable = Dropped(), False
     with messages.step("Excluding xen user domain") as progress:
         for pfn in _chunks(keep):
             progress.update(pfn, keep.size)
             pages = table.read(pfn, min(pfn + CHUNK, keep.size))
+            readable = readable or pages.unreadable.bit_count() < pages.count
             kept = int.from_bytes(keep.column(pfn, pfn + pages.count), "little")
             out = rule(pages, pfn)
             dropped.others += (out.others & kept).bit_count()
             dropped.unused += (out.unused & kept).bit_count()
             keep.clear_column(pfn, ((out.others | out.unused) & kept).to_bytes(pages.count, "little"))
+    if not readable:
+        where = hypervisor.layout.frame_table
+        raise AddressError(f"Can't read anything of the hypervisor's frame table at {where:#x}.", hint=WRONG_SYMBOLS)
     return dropped
 
 
