@@ -168,6 +168,18 @@ def test_a_vmcore_without_vmcoreinfo_says_so(tmp_path: Path, capfd: Output) -> N
     assert capfd.readouterr().err.splitlines()[0] == f"{vmcore} doesn't contain vmcoreinfo."
 
 
+def test_a_text_says_where_the_log_of_a_vmcore_without_vmcoreinfo_is(tmp_path: Path, capfd: Output) -> None:
+    core = core_of(ring_of())
+    (tmp_path / "text").write_text(core.vmcoreinfo)
+    silent = replace(core, spec=replace(core.spec, vmcoreinfo=False)).elf(tmp_path / "vmcore")
+    assert run("-i", tmp_path / "text", silent) == 0
+    assert capfd.readouterr().out == TEXT
+    (tmp_path / "text").write_text(core.vmcoreinfo.replace("OSRELEASE=6.1.0", "OSRELEASE=6.1.1"))
+    assert run("-i", tmp_path / "text", "--dump-dmesg", silent, tmp_path / "log") == 2
+    assert "is of 6.1.1; the crashed kernel is 6.1.0." in capfd.readouterr().err
+    assert not (tmp_path / "log").exists()
+
+
 def test_a_full_device_is_said_with_what_became_of_the_log(vmcore: Path, capfd: Output) -> None:
     assert run("-f", "--dump-dmesg", vmcore, "/dev/full") == 1
     assert capfd.readouterr().err == (
