@@ -22,6 +22,7 @@ STEPS = f"""\
 mount -t proc proc /mnt/proc
 mount --bind /dev /mnt/dev
 mount --bind /sys /mnt/sys
+mkdir -p /mnt{RESULTS}
 cd /mnt{RESULTS}
 step savecore chroot /mnt /usr/sbin/kdump-config savecore
 step raw cp /proc/vmcore vmcore
