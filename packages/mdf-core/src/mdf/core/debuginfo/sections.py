@@ -42,7 +42,7 @@ class Sections:
         self._file, self._header = file, header
         self._size = file.seek(0, os.SEEK_END)
         layout = struct.Struct(prefix(header.byteorder) + _SECTION_HEADER[header.bits])
-        self.all: tuple[Section, ...] = ()
+        self.all: list[Section] = []
         if not header.shoff:
             return
         # Large numbers are in the first section header.
@@ -60,7 +60,7 @@ class Sections:
                 raise FormatError(
                     f"section {text} reaches beyond the file's end at byte {self._size}: is it truncated?"
                 )
-            self.all += (section,)
+            self.all.append(section)
 
     def named(self, name: str) -> Section | None:
         """The section with this name that has something in the file."""
