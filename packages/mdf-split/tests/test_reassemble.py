@@ -309,3 +309,13 @@ def test_other_modes_are_told_where_to_go(capsys: pytest.CaptureFixture[str]) ->
     assert command.main(["-h"]) == 0
     assert capsys.readouterr().out.startswith("usage: mdf-reassemble ")
     assert command.main(["--check-params", "a", "b", "dump"]) == 0
+
+
+def test_bitmaps_are_in_the_work_dir(parts: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = [*map(str, parts), str(tmp_path / "joined")]
+    assert command.main(["--work-dir", str(tmp_path / "nowhere"), *arguments]) == 1
+    assert "nowhere" in capsys.readouterr().err
+    assert not (tmp_path / "joined").exists()
+    assert command.main(["--work-dir", str(tmp_path), *arguments]) == 0
+    in_work_dir = (tmp_path / "joined").read_bytes()
+    assert in_work_dir == join(parts, force=True).read_bytes()

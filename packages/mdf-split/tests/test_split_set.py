@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Literal
 
@@ -47,7 +48,7 @@ def files_of(core: Vmcore, folder: Path, cuts: list[int], **style: object) -> li
     """The files of a split dump that another writer makes, cut at these pages."""
     edges = [0, *cuts, core.max_mapnr]
     made = []
-    for number, part in enumerate(zip(edges, edges[1:], strict=False)):
+    for number, part in enumerate(pairwise(edges)):
         made.append(core.kdump(folder / f"file{number}", KdumpStyle(**{"level": 1, **style, "split": part})))  # type: ignore[arg-type]
     return made
 
@@ -197,7 +198,7 @@ def test_a_file_that_is_not_there_is_named(parts: list[Path], tmp_path: Path) ->
 def test_files_of_another_time_or_host_are_foreign(offset: int, size: int, core: Vmcore, tmp_path: Path) -> None:
     files = files_of(core, tmp_path, [0x300, 0x900])
     edited(files[2], offset, b"\x31" * size)
-    with pytest.raises(FormatError, match="file2 is not of the same dump as .*file0: their headers differ"):
+    with pytest.raises(FormatError, match=r"file2 is not of the same dump as .*file0: their headers differ"):
         open_dump(*files)
 
 

@@ -31,5 +31,5 @@ class BitmapPlan:
         """
         buffer = min(IN_MEMORY_MAX, max_mapnr * 2 // 8 // files)
         fits = cyclic_buffer is None and buffer * 8 >= max_mapnr * 2
-        place = Place(work_dir, 0 if work_dir else IN_MEMORY_MAX)
+        place = Place.in_work_dir(work_dir)
         return cls(bool(work_dir) or refiltering or fits, place)

@@ -14,6 +14,7 @@ from mdf.capture.report import Report
 from mdf.capture.sinks import check_output, remove_output
 from mdf.capture.survey import Survey
 from mdf.capture.vtop import show_translation
+from mdf.core.bitmap import Place
 from mdf.core.dumps import open_dump
 from mdf.core.dumps.codecs import Codec, codec_named
 from mdf.core.errors import NoSpaceError
@@ -37,7 +38,8 @@ def check_request(options: Options, outputs: Sequence[Path]) -> Codec | None:
 def surveyed(options: Options, messages: Messages, analysis: Analysis, files: int = 1) -> Iterator[Survey]:
     """The dump to read, open and looked at, when what is written goes into so many `files`."""
     given = given_info(options.vmlinux, options.vmcoreinfo)
-    with open_dump(*options.vmcores, given=given) as dump:
+    place = Place.in_work_dir(options.work_dir)
+    with open_dump(*options.vmcores, given=given, place=place) as dump:
         if options.non_mmap:
             dump.source.never_map()
         if dump.incomplete:

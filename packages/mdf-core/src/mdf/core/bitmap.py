@@ -52,6 +52,11 @@ class Place:
     directory: Path | None = None
     in_memory_max: int = IN_MEMORY_MAX
 
+    @classmethod
+    def in_work_dir(cls, directory: Path | None) -> Place:
+        """Always in a file of this directory, if there is one (--work-dir)."""
+        return cls(directory, 0) if directory else cls()
+
 
 class Bitmap:
     """`size` bits, all clear at first. What is never set takes no room in a file."""

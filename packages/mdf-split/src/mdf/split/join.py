@@ -9,6 +9,7 @@ from pathlib import Path
 
 from mdf.capture.page_area import DirectArea
 from mdf.capture.sinks import FileSink, Sink, check_output
+from mdf.core.bitmap import Place
 from mdf.core.dumps import KdumpFile, open_dump
 from mdf.core.dumps.parts import Part, without_part
 from mdf.core.errors import FormatError
@@ -21,11 +22,12 @@ _LOST = bytes(DESCRIPTOR_SIZE)
 
 @dataclass(frozen=True)
 class JoinOptions:
-    """The files of a split dump, in any order, and the one to make of them."""
+    """The files of a split dump, in any order, and the one to make of them. Bitmaps are in `work_dir`, if any."""
 
     parts: tuple[Path, ...]
     dumpfile: Path
     force: bool = False
+    work_dir: Path | None = None
 
 
 def reassemble(options: JoinOptions, messages: Messages | None = None) -> None:
@@ -33,7 +35,7 @@ def reassemble(options: JoinOptions, messages: Messages | None = None) -> None:
     messages = messages or Messages(0)
     for path in options.parts:
         check_output(options.dumpfile, path, options.force)
-    with open_dump(*options.parts) as dump:
+    with open_dump(*options.parts, place=Place.in_work_dir(options.work_dir)) as dump:
         if not isinstance(dump, KdumpFile) or not dump.sub.split:
             raise FormatError(f"{options.parts[0]} is no file of a split dump.")
         if dump.incomplete:

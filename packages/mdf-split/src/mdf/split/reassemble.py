@@ -24,7 +24,11 @@ def _run(parsed: ParsedArguments, messages: Messages) -> None:
     from mdf.split.join import JoinOptions, reassemble
 
     *parts, dumpfile = map(Path, parsed.operands)
-    reassemble(JoinOptions(tuple(parts), dumpfile, force=parsed.has("force")), messages)
+    work_dir = parsed.last("work_dir")
+    options = JoinOptions(
+        tuple(parts), dumpfile, force=parsed.has("force"), work_dir=Path(work_dir) if work_dir else None
+    )
+    reassemble(options, messages)
     messages.common(f"\nThe dumpfile is saved to {dumpfile}.")
 
 

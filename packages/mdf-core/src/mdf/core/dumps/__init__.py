@@ -6,6 +6,7 @@ from __future__ import annotations
 from contextlib import ExitStack
 from pathlib import Path
 
+from mdf.core.bitmap import Place
 from mdf.core.dumps.dump import Dump
 from mdf.core.dumps.elf import ElfDump
 from mdf.core.dumps.flattened import FlattenedSource, is_flattened
@@ -17,11 +18,13 @@ from mdf.core.formats.vmcoreinfo import Vmcoreinfo
 __all__ = ["Dump", "ElfDump", "KdumpFile", "is_xen", "open_dump"]
 
 
-def open_dump(path: Path | str, *others: Path | str, given: Vmcoreinfo | None = None) -> Dump:
+def open_dump(
+    path: Path | str, *others: Path | str, given: Vmcoreinfo | None = None, place: Place | None = None
+) -> Dump:
     """Opens an ELF vmcore or a kdump-compressed dump, whose files may be flattened streams.
 
     Of a split dump, all files are to be given, in any order. `given` is kernel information from another source, for a
-    vmcore that has none. Raises InputError if a file cannot be opened or read,
+    vmcore that has none; bitmaps of the dump live in `place`. Raises InputError if a file cannot be opened or read,
     FormatError if it is damaged or no dump, or if the files are not those of one split dump, UnsupportedError for a
     header version that is not known.
     """
@@ -30,7 +33,7 @@ def open_dump(path: Path | str, *others: Path | str, given: Vmcoreinfo | None = 
         for source in sources[1:] and sources:
             if not is_kdump(source):
                 raise FormatError(f"{source.path} is not a kdump-compressed dump.", hint="Only such dumps are split.")
-        dump = KdumpFile(*sources) if is_kdump(sources[0]) else ElfDump(sources[0], given)
+        dump = KdumpFile(*sources, place=place) if is_kdump(sources[0]) else ElfDump(sources[0], given)
         opened.pop_all()
         return dump
 

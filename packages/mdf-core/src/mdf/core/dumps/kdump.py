@@ -22,13 +22,15 @@ class KdumpFile(Dump):
     """A kdump-compressed dump. `main`, `sub` and `layout` are its headers, `pages` is what it stores.
 
     Of a split dump all files are to be given, in any order; `parts` are these, in the order of their pages, and the
-    headers are those of `source`. Raises FormatError for files that don't belong together, or are not all.
+    headers are those of `source`. Bitmaps live in `place`. Raises FormatError for files that don't belong together, or
+    are not all.
     """
 
     kind = "kdump compressed"
 
-    def __init__(self, source: Source, *others: Source) -> None:
+    def __init__(self, source: Source, *others: Source, place: Place | None = None) -> None:
         super().__init__(source)
+        self._place = place or Place()
         self.layout, self.main = _recognise(source)
         path, main = source.path, self.main
         if not 1 <= main.version <= diskdump.HEADER_VERSION:
@@ -101,7 +103,7 @@ class KdumpFile(Dump):
         return first, second, first + main.bitmap_blocks * main.block_size
 
     def _read_bitmap(self, offset: int) -> Bitmap:
-        bitmap = Bitmap(self.max_mapnr)
+        bitmap = Bitmap(self.max_mapnr, self._place)
         step = 1 << 20
         for at in range(0, bitmap.nbytes, step):
             bitmap.write(at, self.source.read(offset + at, min(step, bitmap.nbytes - at), "a bitmap"))
