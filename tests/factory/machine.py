@@ -5,10 +5,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from factory.forms import Form
 from factory.layout import NodeLayout, PageLayout, page_layout
 from factory.memory import Memory
 from factory.paging import PageTables
 from factory.spec import MIB, Model, Spec
+from factory.tables import FormedTables
 
 IMAGE_MAP = 0xFFFFFFFF80000000
 IMAGE_LOAD = 0x1000000
@@ -29,6 +31,7 @@ class Machine:
     image: int
     vmemmap: int
     tables: PageTables | None
+    formed: FormedTables | None = None
     symbols: dict[str, int] = field(default_factory=dict)
     used: list[int] = field(default_factory=lambda: [0x4000])
 
@@ -97,12 +100,13 @@ def lay_out(spec: Spec) -> Machine:
     declared = {pfn for placement in spec.pages for pfn in placement.pfns}
     free = [pfn for pfn in filled_pfns(spec) if pfn * spec.page_size >= start and pfn not in declared]
     memory = Memory(spec.page_size, spec.byteorder, spec.word, free=free)
-    page = page_layout(spec.generation, spec.word, spec.sizeof_page)
-    node = NodeLayout(spec.word, spec.list_types)
+    page, node = _layouts(spec)
     size = 0x40000
     if spec.model is Model.SPARSEMEM:
         size += spec.section_struct << (spec.physmem_bits - spec.section_bits)
     paddr = memory.allocate(size, 2 * MIB if spec.image_leaf == "2M" else spec.page_size)
+    if spec.form:
+        return _lay_out_formed(spec, spec.form, memory, paddr, size)
     if spec.arch == "linear":
         base = spec.linear_base if spec.linear_base is not None else LINEAR_BASES.get(spec.e_machine, 0)
         machine = Machine(spec, memory, page, node, paddr, size, base, base + paddr, 0, None)
@@ -117,4 +121,27 @@ def lay_out(spec: Spec) -> Machine:
     for ram in spec.ram:
         first = ram.start // spec.page_size * spec.page_size
         tables.map(machine.direct + first, first, ram.end - first, spec.direct_leaf)
+    return machine
+
+
+def _layouts(spec: Spec) -> tuple[PageLayout, NodeLayout]:
+    return page_layout(spec.generation, spec.word, spec.sizeof_page), NodeLayout(spec.word, spec.list_types)
+
+
+def _lay_out_formed(spec: Spec, form: Form, memory: Memory, paddr: int, size: int) -> Machine:
+    """The direct map and the image of a machine of factory/forms.py; tables map memory where they do."""
+    if form.bits_of_word != spec.bits:
+        raise ValueError(f"{spec.arch} has {form.bits_of_word} bits")
+    direct = form.direct - (spec.first_pfn * spec.page_size if form.counted else 0)
+    image = form.image(paddr) if form.image else direct + paddr
+    top = form.width << form.bits[0]
+    root = memory.allocate(top, top)
+    tables = FormedTables(memory, root, form)
+    page, node = _layouts(spec)
+    vmemmap = form.vmalloc - spec.first_pfn * page.size
+    machine = Machine(spec, memory, page, node, paddr, size, direct, image, vmemmap, None, tables)
+    machine.symbols["swapper_pg_dir"] = direct + root
+    if form.mapped:
+        for ram in spec.ram:
+            tables.map(direct + ram.start, ram.start, ram.end - ram.start, form.leaves[-1])
     return machine

@@ -16,7 +16,7 @@ def node_ranges(spec: Spec) -> tuple[tuple[int, int], ...]:
     if spec.nodes is not None:
         return spec.nodes
     if spec.model is not Model.DISCONTIGMEM:
-        return ((0, top_pfn(spec)),)
+        return ((spec.first_pfn, top_pfn(spec)),)
     size = spec.page_size
     return tuple(sorted((ram.start // size, -(-ram.end // size)) for ram in spec.ram))
 
@@ -30,7 +30,7 @@ def place_mem_map(machine: Machine) -> MemMap:
     """Allocate (and map) the struct pages of all pieces of memory."""
     spec, size = machine.spec, machine.page.size
     if spec.model is Model.FLATMEM:
-        ranges = [(0, top_pfn(spec))]
+        ranges = [(spec.first_pfn, top_pfn(spec))]
     elif spec.model is Model.DISCONTIGMEM:
         ranges = list(node_ranges(spec))
     else:
@@ -45,9 +45,9 @@ def place_mem_map(machine: Machine) -> MemMap:
 
 
 def _place_vmemmap(machine: Machine, ranges: list[tuple[int, int]]) -> MemMap:
-    assert machine.tables is not None
     assert machine.spec.vmemmap is not None
-    size, step = machine.page.size, 1 << SHIFTS[machine.spec.vmemmap]
+    shift = machine.spec.mem_map_leaf or SHIFTS[machine.spec.vmemmap]
+    size, step = machine.page.size, 1 << shift
     wanted: set[int] = set()
     for start, end in ranges:
         first, last = machine.vmemmap + start * size, machine.vmemmap + end * size - 1
@@ -55,7 +55,10 @@ def _place_vmemmap(machine: Machine, ranges: list[tuple[int, int]]) -> MemMap:
     # from the top: then neighbours in the array are not neighbours in memory
     blocks = {block: machine.memory.allocate(step, step) for block in sorted(wanted, reverse=True)}
     for block, paddr in blocks.items():
-        machine.tables.map(block * step, paddr, step, machine.spec.vmemmap)
+        if machine.formed:
+            machine.formed.map(block * step, paddr, step, shift)
+        elif machine.tables:
+            machine.tables.map(block * step, paddr, step, machine.spec.vmemmap)
     pieces = tuple(Piece(start, end, machine.vmemmap + start * size) for start, end in ranges)
     return MemMap(machine.memory, size, pieces, machine.direct, step, blocks)
 

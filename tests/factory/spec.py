@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Literal
 
+from factory.forms import Form, form_of
 from factory.generation import Generation, generation
 from factory.kinds import Content, Placement
 from factory.layout import ByteOrder
@@ -71,6 +72,8 @@ class Spec:
     The processor: `arch` "x86_64" has page tables of 4 or 5 `levels`, with leaves of `direct_leaf` in the direct map
     and `image_leaf` in the kernel's; the image is moved by `kaslr`, the direct map begins at `page_offset`, entries
     carry `sme_mask`. "linear" has none: virtual = physical + `linear_base`, any word size, byte order and page size.
+    Others are those of factory/forms.py; there `mem_map_leaf` is the log2 of the pages that map the struct pages, None
+    if those are in the direct map.
 
     Memory: `ram`; `pages` says what is in it, all else is the kernel's with `default_content`. The factory's own data
     are from `kernel_start` (2 MiB) up, in page frames that `pages` doesn't name.
@@ -83,7 +86,7 @@ class Spec:
     """
 
     release: str = "6.1.0"
-    arch: Literal["x86_64", "linear"] = "x86_64"
+    arch: str = "x86_64"
     bits: Literal[32, 64] = 64
     byteorder: ByteOrder = "little"
     page_shift: int = 12
@@ -101,6 +104,7 @@ class Spec:
     root_pointer: bool = False
     sizeof_page: int | None = None
     vmemmap: Leaf | None = "2M"
+    mem_map_leaf: int | None = None
     nodes: tuple[tuple[int, int], ...] | None = None
     lookup: Lookup | None = None
     online: Online = Online.NODE_ONLINE_MAP
@@ -144,6 +148,8 @@ class Spec:
         """ELF's number of the architecture."""
         if self.machine is not None:
             return self.machine
+        if self.form:
+            return self.form.machine
         if self.arch == "x86_64":
             return 62
         # loongarch64, ppc64, i386, ppc: their low memory is linear
@@ -152,14 +158,26 @@ class Spec:
     @property
     def utsname_machine(self) -> str:
         """The machine's name as in struct new_utsname."""
+        if self.form:
+            return self.form.name
         return {62: "x86_64", 258: "loongarch64", 21: "ppc64", 3: "i686", 20: "ppc", 22: "s390x", 183: "aarch64"}.get(
             self.e_machine, "unknown"
         )
 
     @property
+    def form(self) -> Form | None:
+        """The form of the page tables, but for x86_64 and linear machines."""
+        return form_of(self)
+
+    @property
+    def first_pfn(self) -> int:
+        """The page frame that the kernel's memory map and a dump begin with: on arm where memory does."""
+        return min(ram.start for ram in self.ram) // self.page_size if self.form and self.form.counted else 0
+
+    @property
     def is_vmemmap(self) -> bool:
         """Whether the struct pages are in one virtually contiguous array."""
-        return (
+        return self.mem_map_leaf is not None or (
             self.vmemmap is not None
             and self.arch == "x86_64"
             and self.model in (Model.SPARSEMEM, Model.SPARSEMEM_EXTREME)

@@ -94,6 +94,8 @@ class Vmcore:
 
     def is_image(self, segment: Segment) -> bool:
         """Whether a segment is the kernel's own mapping of its image, apart from the direct map."""
+        if self.spec.form:
+            return segment.vaddr == self.machine.image != self.machine.virt(self.machine.image_paddr)
         return self.machine.tables is not None and segment.vaddr >= IMAGE_MAP
 
     def notes(self, byteorder: ByteOrder | None = None) -> bytes:

@@ -158,5 +158,6 @@ def _machine(machine: Machine) -> list[Line]:
         Line("KERNELOFFSET", f"{spec.kaslr:x}" if x86_64 else None, (3, 14, 0)),
         Line("NUMBER(KERNEL_IMAGE_SIZE)", 1 << 30 if x86_64 else None, (4, 14, 0)),
         Line("NUMBER(sme_mask)", spec.sme_mask if x86_64 else None, (4, 20, 0)),
+        Line("CONFIG_X86_PAE", "y" if spec.arch == "i386-pae" else None),
         Line("CRASHTIME", spec.crashtime),
     ]  # fmt: skip

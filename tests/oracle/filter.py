@@ -48,7 +48,8 @@ def filter_pages(
     image = open_image(source, linear_base)
     info = image.info
     page_size = 4096 if info is None else int(info.lines["PAGESIZE"])
-    top = max(load.paddr + load.memsz for load in image.loads)
+    base = image.first_paddr
+    top = max(load.paddr + load.memsz for load in image.loads) - base
     max_mapnr = -(-top // page_size)
     parts: list[Piece] = []
     if info is not None:
@@ -58,17 +59,17 @@ def filter_pages(
     exists = [False] * max_mapnr
     counters.hole = max_mapnr
     for load in image.loads:
-        end = load.paddr + load.memsz
+        end = load.paddr + load.memsz - base
         last = -(-end // page_size) if max_mapnr % 4 == 0 else end // page_size
-        for pfn in range(load.paddr // page_size, min(last, max_mapnr)):
+        for pfn in range((load.paddr - base) // page_size, min(last, max_mapnr)):
             exists[pfn] = True
             counters.hole -= 1
     counters.original = max_mapnr - counters.hole
     kept = list(exists)
     for load in image.loads:
         if load.filesz < load.memsz:
-            end = -(-(load.paddr + load.memsz) // page_size)
-            for pfn in range(-(-(load.paddr + load.filesz) // page_size), min(end, max_mapnr)):
+            end = -(-(load.paddr - base + load.memsz) // page_size)
+            for pfn in range(-(-(load.paddr - base + load.filesz) // page_size), min(end, max_mapnr)):
                 kept[pfn] = False
     if info is not None:
         reader = Reader.of(image, info)
@@ -80,7 +81,9 @@ def filter_pages(
                 counters.free += 1 << order
     if level & 1:
         zero = bytes(page_size)
-        counters.zero = sum(kept[pfn] and image.page(pfn * page_size, page_size) == zero for pfn in range(max_mapnr))
+        counters.zero = sum(
+            kept[pfn] and image.page(base + pfn * page_size, page_size) == zero for pfn in range(max_mapnr)
+        )
     length = -(-max_mapnr // (8 * page_size)) * page_size
     return _pack(exists, length), _pack(kept, length), counters
 
@@ -91,7 +94,7 @@ def _scan(
     for part in parts:
         pfn = part.start
         while part.address and pfn < part.end:
-            if not image.is_there(pfn * page_size):
+            if not image.is_there(image.first_paddr + pfn * page_size):
                 pfn += 1
                 continue
             at = part.address + (pfn - part.start) * reader.size

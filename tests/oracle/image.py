@@ -9,8 +9,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
+from oracle.walkers import WALKERS
+
 PRESENT, LARGE, ADDRESS = 1, 1 << 7, 0x000FFFFFFFFFF000
-EM_X86_64 = 62
+EM_X86_64, EM_ARM = 62, 40
+EM_32_BITS = (3, 20, EM_ARM)
 
 
 @dataclass(frozen=True)
@@ -79,8 +82,13 @@ class Image:
 
     @property
     def word(self) -> int:
-        """Bytes of an unsigned long."""
-        return self.bits // 8
+        """Bytes of the kernel's unsigned long, which QEMU's headers don't tell."""
+        return 4 if self.machine in EM_32_BITS else self.bits // 8
+
+    @cached_property
+    def first_paddr(self) -> int:
+        """The physical address of page frame 0: on arm, where memory begins."""
+        return self.first_load() if self.machine == EM_ARM else 0
 
     def at(self, offset: int, width: int) -> int:
         """An unsigned number of the file."""
@@ -174,10 +182,32 @@ class Image:
             return self._walk(vaddr)
         if self.linear_base is not None:
             return vaddr - self.linear_base
+        walker = WALKERS.get(self.machine)
+        if walker:
+            return walker(self, vaddr)
+        found = self.by_load(vaddr)
+        if found is None:
+            raise LookupError(f"no segment at {vaddr:#x}")
+        return found
+
+    def by_load(self, vaddr: int) -> int | None:
+        """Physical address of a virtual one by the first segment that has it."""
         for load in self.loads:
             if load.vaddr <= vaddr < load.vaddr + load.memsz:
                 return load.paddr + vaddr - load.vaddr
-        raise LookupError(f"no segment at {vaddr:#x}")
+        return None
+
+    def first_load(self) -> int:
+        """The lowest physical address."""
+        return min(load.paddr for load in self.loads)
+
+    def line(self, key: str) -> str | None:
+        """A line of VMCOREINFO."""
+        return self.info.lines.get(key) if self.info else None
+
+    def number_at(self, paddr: int, width: int) -> int:
+        """An unsigned number in physical memory."""
+        return int.from_bytes(self.physical(paddr, width), self.byteorder)
 
     @cached_property
     def phys_base(self) -> int:

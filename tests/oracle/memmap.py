@@ -29,6 +29,10 @@ def pieces(image: Image, info: Info, max_mapnr: int) -> list[Piece]:
     return [Piece(0, max_mapnr, image.pointer(mem_map))]
 
 
+def _first_pfn(image: Image, info: Info) -> int:
+    return image.first_paddr // int(info.lines["PAGESIZE"])
+
+
 def _has_nodes(info: Info) -> bool:
     listed = info.offset("pglist_data.pgdat_next") is not None or info.value("LENGTH(pgdat_list)") is not None
     return (info.symbol("node_data") is not None and info.value("LENGTH(node_data)") is not None) or (
@@ -67,6 +71,7 @@ def _nodes(image: Image, info: Info, max_mapnr: int) -> list[Piece]:
             image.pointer(node + (info.offset(f"pglist_data.{member}") or 0))
             for member in ("node_start_pfn", "node_spanned_pages", "node_mem_map")
         )
+        start -= _first_pfn(image, info)
         found.append(Piece(start, min(start + count, max_mapnr), mem_map))
     return sorted(found, key=lambda piece: piece.start)
 
@@ -93,7 +98,8 @@ def _table(image: Image, info: Info, base: int, max_mapnr: int) -> list[Piece]:
     length = info.value("LENGTH(mem_section)")
     extreme = length is None or length == -(-count // per_root)
     found = []
-    for section in range(-(-max_mapnr // pages)):
+    first = _first_pfn(image, info)
+    for section in range(-(-(first + max_mapnr) // pages)):
         address = base + section * each
         if extreme:
             root = image.pointer(base + section // per_root * image.word)
@@ -104,5 +110,8 @@ def _table(image: Image, info: Info, base: int, max_mapnr: int) -> list[Piece]:
         mem_map = ((value & ~0x1F) + start * size) & mask if value & 1 else 0
         if mem_map:
             image.read(mem_map, size)
-        found.append(Piece(start, min(start + pages, max_mapnr), mem_map))
+        lost = max(first - start, 0)
+        if lost < pages:
+            address = mem_map + lost * size if mem_map else 0
+            found.append(Piece(start + lost - first, min(start + pages - first, max_mapnr), address))
     return found

@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Page tables of any form, growing as ranges are mapped."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from factory.forms import Form
+from factory.memory import Memory
+
+
+@dataclass(frozen=True)
+class FormedTables:
+    """The tables below the table at `root`."""
+
+    memory: Memory
+    root: int
+    form: Form
+
+    def map(self, vaddr: int, paddr: int, size: int, shift: int) -> None:
+        """Map at least [vaddr, vaddr + size) to [paddr, ...) with pages of `1 << shift` bytes."""
+        step = 1 << shift
+        if (vaddr - paddr) % step:
+            raise ValueError(f"{vaddr:#x} -> {paddr:#x} can't be mapped by pages of {step:#x} bytes")
+        start, end = vaddr // step * step, vaddr + size
+        for offset in range(0, end - start, step):
+            self._leaf(start + offset, paddr - vaddr + start + offset, shift)
+
+    def _leaf(self, vaddr: int, paddr: int, shift: int) -> None:
+        form = self.form
+        last = next(level for level, covered in enumerate(form.shifts) if covered <= shift)
+        # A page larger than what an entry covers has as many equal entries.
+        for part in range(vaddr, vaddr + (1 << shift), 1 << form.shifts[last]):
+            self.put(part, last, form.leaf(paddr, shift))
+
+    def put(self, vaddr: int, level: int, entry: int) -> None:
+        """Write an entry as it is at a level of the walk of `vaddr`."""
+        slot = self.slots(vaddr, level)[-1]
+        if int.from_bytes(self.memory.read(slot, self.form.width), self.memory.byteorder) not in (0, entry):
+            raise ValueError(f"{vaddr:#x} is mapped already")
+        self.memory.write_integer(slot, entry, self.form.width)
+
+    def slots(self, vaddr: int, level: int) -> list[int]:
+        """Physical addresses of the entries of a walk down to a level, with tables made on the way."""
+        form, table, slots = self.form, self.root, []
+        for number, (shift, bits) in enumerate(zip(form.shifts, form.bits, strict=True)):
+            slots.append(table + (vaddr >> shift & (1 << bits) - 1) * form.width)
+            if number == level:
+                break
+            entry = int.from_bytes(self.memory.read(slots[-1], form.width), self.memory.byteorder)
+            if not entry:
+                size = form.inset + (form.width << form.bits[number + 1])
+                entry = form.table(self.memory.allocate(size) + form.inset)
+                self.memory.write_integer(slots[-1], entry, form.width)
+            table = form.address(entry)
+        return slots
