@@ -26,7 +26,9 @@ def sleeping(work: Callable[[], mmap.mmap]) -> None:
         os.write(done, b".")
         while True:
             signal.pause()
+    os.close(done)  # A child that dies ends the wait: newer kernels kill the one that poisons its own page.
     os.read(ready, 1)
+    os.close(ready)
 
 
 def anonymous() -> mmap.mmap:
