@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""drgn finds in our dump what it finds in the vmcore itself."""
+"""drgn finds in our dump what it finds in the vmcore itself, whatever the machine."""
 
 from functools import cache
 from pathlib import Path
@@ -10,6 +10,10 @@ import pytest
 from corpus import vmcore
 from judges import programs
 from judges.programs import Makedumpfile
+from mdf.core.arch.machine import utsname_address
+from mdf.core.dumps import open_dump
+from mdf.core.formats.diskdump import UTSNAME_RELEASE, utsname_field
+from mdf.core.kernel import Kernel
 
 NEEDED = "drgn is not installed: pip install drgn"
 drgn: Any = pytest.importorskip("drgn", reason=NEEDED)
@@ -45,3 +49,30 @@ def test_drgn_finds_in_our_dump_what_it_finds_in_the_vmcore(
     assert (1, b"init") in of_vmcore["tasks"]
     assert b"task_struct" in of_vmcore["caches"]
     assert facts(item, ours.dump(vmcore(item), *options)) == of_vmcore
+
+
+# Virtual addresses of other forms need what this version of drgn, or its libkdumpfile, doesn't do.
+@pytest.mark.parametrize(
+    ("item", "option"),
+    [
+        ("arm64-6.12", "-c"),
+        ("arm64-6.12", "-E"),
+        ("ppc64le-6.12-64k-kdump", "-c"),
+        ("ppc64le-6.12-64k-kdump", "-E"),
+        ("riscv64-6.12", "-c"),
+        ("s390x-6.12", "-E"),
+    ],
+)
+def test_drgn_opens_our_dump_of_another_machine_and_reads_the_kernels_name(
+    ours: Makedumpfile, item: str, option: str
+) -> None:
+    with open_dump(vmcore(item)) as dump:
+        assert dump.info is not None
+        kernel = Kernel(dump, dump.info)
+        address, expected = utsname_address(dump.info), kernel.utsname
+        little = kernel.byteorder == "little"
+    program = drgn.Program()
+    program.set_core_dump(ours.dump(vmcore(item), option, "-d31"))
+    assert program["UTS_RELEASE"].string_() == utsname_field(expected, UTSNAME_RELEASE).encode()
+    assert bool(program.platform.flags & drgn.PlatformFlags.IS_LITTLE_ENDIAN) is little
+    assert program.read(address, len(expected)) == expected
