@@ -80,3 +80,15 @@ def test_the_memory_does_not_follow_what_the_stream_says(data: bytes) -> None:
             peak = tracemalloc.get_traced_memory()[1]
             tracemalloc.stop()
     assert peak < 1 << 16
+
+
+def test_many_records_cost_little_memory_each() -> None:
+    count = 20000
+    records = [(16 * number, b"0123456789abcdef") for number in range(count)]
+    with raw(stream(records[::-1])) as source:
+        tracemalloc.start()
+        flat = FlattenedSource(source)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert flat.read(0, flat.size, "all") == b"0123456789abcdef" * count
+    assert peak < 120 * count

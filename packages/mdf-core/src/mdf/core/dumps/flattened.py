@@ -3,9 +3,9 @@
 
 from __future__ import annotations
 
+from array import array
 from bisect import bisect_right
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections.abc import Iterable, Iterator
 
 from mdf.core.dumps.overlaps import first_wins
 from mdf.core.dumps.source import Source
@@ -16,12 +16,8 @@ _OFFSET_MAX = 1 << 56
 _HINT = "The sender may have died; mdf-rearrange --keep-partial saves what came."
 
 
-class Record(NamedTuple):
-    """Bytes [start, end) of the dump, which are in the stream from `offset` on."""
-
-    start: int
-    end: int
-    offset: int
+# Bytes [start, end) of the dump, which are in the stream from an offset on.
+Record = tuple[int, int, int]
 
 
 class FlattenedSource(Source):
@@ -34,9 +30,8 @@ class FlattenedSource(Source):
         self.path = raw.path
         self.file_size = raw.file_size
         self._raw = raw
-        self._records = _disjoint(list(_records(raw)))
-        self._starts = [record.start for record in self._records]
-        self.size = max((record.end for record in self._records), default=0)
+        self._starts, self._ends, self._offsets = _columns(_disjoint(*_columns(_records(raw))))
+        self.size = self._ends[-1] if self._ends else 0
 
     def close(self) -> None:
         self._raw.close()
@@ -52,16 +47,16 @@ class FlattenedSource(Source):
             raise self._truncated(offset, len(buffer), what)
         index = max(bisect_right(self._starts, offset) - 1, 0)
         while at < end:
-            record = self._records[index]
+            record_start, record_end, where = self._starts[index], self._ends[index], self._offsets[index]
             index += 1
-            first, last = max(record.start, at), min(record.end, end)
+            first, last = max(record_start, at), min(record_end, end)
             if first >= last:
-                if record.end <= at:
+                if record_end <= at:
                     continue
                 first = last = end
             buffer[at - offset : first - offset] = bytes(first - at)
             if first < last:
-                self._raw.read_into(record.offset + first - record.start, buffer[first - offset : last - offset], what)
+                self._raw.read_into(where + first - record_start, buffer[first - offset : last - offset], what)
             at = last
 
 
@@ -85,12 +80,34 @@ def _records(raw: Source) -> Iterator[Record]:
             raise FormatError(f"{raw.path}: impossible record of {size} bytes for {start:#x}, at {at:#x}.")
         if at + size > raw.size:
             raise FormatError(f"{raw.path} is a flattened stream without its end.", hint=_HINT)
-        yield Record(start, start + size, at)
+        yield start, start + size, at
         at += size
 
 
-def _disjoint(records: list[Record]) -> list[Record]:
+def _columns(records: Iterable[Record]) -> tuple[array[int], array[int], array[int]]:
+    """The starts, ends and offsets of records: there may be millions."""
+    starts, ends, offsets = array("q"), array("q"), array("q")
+    for start, end, offset in records:
+        starts.append(start)
+        ends.append(end)
+        offsets.append(offset)
+    return starts, ends, offsets
+
+
+def _disjoint(starts: array[int], ends: array[int], offsets: array[int]) -> Iterator[Record]:
     """The records in order of their place in the dump; where they overlap, the later one in the stream wins."""
-    latest = records[::-1]
-    pieces = first_wins([(record.start, record.end) for record in latest])
-    return [Record(start, end, latest[index].offset + start - latest[index].start) for start, end, index in pieces]
+
+    def pieces(numbers: list[int]) -> Iterator[Record]:
+        latest = sorted(numbers, reverse=True)
+        for start, end, index in first_wins([(starts[number], ends[number]) for number in latest]):
+            yield start, end, offsets[latest[index]] + start - starts[latest[index]]
+
+    together: list[int] = []  # Those that may overlap.
+    reached = 0
+    for number in sorted(range(len(starts)), key=starts.__getitem__):
+        if starts[number] >= reached:
+            yield from pieces(together)
+            together = []
+        together.append(number)
+        reached = max(reached, ends[number])
+    yield from pieces(together)
