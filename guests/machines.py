@@ -71,15 +71,4 @@ GUESTS: Mapping[str, Guest] = {
         disk="virtio-blk-device",
         modules=_MMIO,
     ),
-    "loong64": Guest(
-        suite="sid",
-        architecture="loong64",
-        kernel="linux-image-loong64",
-        qemu=("qemu-system-loongarch64", "-machine", "virt", "-cpu", "la464", "-m", "1024"),
-        console="ttyS0",
-        disk="virtio-blk-pci",
-        modules=_PCI,
-        can_dump=False,
-        elf=(64, 258),
-    ),
 }
