@@ -62,11 +62,17 @@ def _mapped(hypervisor: Hypervisor) -> Iterator[tuple[int, int]]:
     """Index and page frame of mapped memory, in order of index, wherever the difference may change."""
     layout = hypervisor.layout
     first, last = (vaddr >> 39 & _ENTRIES - 1 for vaddr in (layout.directmap_start, layout.directmap_end - 1))
-    yield from _table(hypervisor, hypervisor.walker.root, 0, -first * _COVERED[0], range(first, last + 1))
+    seen: set[int] = set()
+    yield from _table(hypervisor, hypervisor.walker.root, 0, -first * _COVERED[0], range(first, last + 1), seen)
 
 
-def _table(hypervisor: Hypervisor, paddr: int, level: int, index: int, slots: range) -> Iterator[tuple[int, int]]:
-    """What a table maps; `index` is that of its slot 0."""
+def _table(
+    hypervisor: Hypervisor, paddr: int, level: int, index: int, slots: range, seen: set[int]
+) -> Iterator[tuple[int, int]]:
+    """What a table maps; `index` is that of its slot 0. A table that was `seen` is not looked at again."""
+    if paddr in seen:  # Tables of memory that is damaged can be a loop.
+        return
+    seen.add(paddr)
     try:
         entries = array("Q", hypervisor.dump.read(paddr, 8 * _ENTRIES))
     except AddressError:
@@ -87,5 +93,5 @@ def _table(hypervisor: Hypervisor, paddr: int, level: int, index: int, slots: ra
             if level == 3:
                 return  # What it covers is smaller than any hole.
         else:
-            yield from _table(hypervisor, entry & _ADDRESS, level + 1, at, range(_ENTRIES))
+            yield from _table(hypervisor, entry & _ADDRESS, level + 1, at, range(_ENTRIES), seen)
             before = None
