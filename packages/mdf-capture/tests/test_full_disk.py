@@ -16,6 +16,7 @@ import pytest
 
 from captures import Descriptor, DumpFile, command, dump_of, environment
 from factory import Spec, Vmcore, build, random_layout
+from mdf.core.bitmap import Place
 from mdf.core.dumps import ElfDump, KdumpFile, open_dump
 from mdf.core.errors import AddressError, FormatError
 
@@ -218,3 +219,70 @@ def test_a_run_that_is_killed_in_the_middle_leaves_an_incomplete_dump(
             assert isinstance(left, ElfDump)
             assert left.loads
             assert all(left.read(load.paddr, load.filesz) == whole.read(load.paddr, load.filesz) for load in left.loads)
+
+
+# Mounts a small file system, runs a command on it, and brings out what it left there.
+ON_SMALL_DISK = """
+mount -t tmpfs -o size="$1" tmpfs "$2" || exit 99
+disk=$2 out=$3
+shift 3
+"$@"
+status=$?
+cp "$disk"/* "$out"
+exit $status
+"""
+
+
+def _on_small_disk(size: int, folder: Path, *arguments: str | Path) -> tuple[subprocess.CompletedProcess[str], Path]:
+    """Runs the command with the dump on a file system of `size` bytes; returns where that file is now."""
+    disk, out = folder / "disk", folder / "out"
+    disk.mkdir()
+    out.mkdir()
+    private = ["unshare", "--map-root-user", "--mount"]
+    try:
+        subprocess.run([*private, "mount", "-t", "tmpfs", "tmpfs", disk], check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("mounting is not allowed here")
+    words: list[str | Path] = [
+        *private,
+        "sh",
+        "-c",
+        ON_SMALL_DISK,
+        "sh",
+        str(size),
+        disk,
+        out,
+        *command(*arguments, disk / "dump"),
+    ]
+    done = subprocess.run(words, env=environment(), capture_output=True, text=True, check=False)
+    assert done.returncode != 99, done.stderr
+    return done, out / "dump"
+
+
+@pytest.mark.parametrize(("options", "flags", "bit"), [("-d31", 424, 8), ("-Ed31", 48, 1)])
+def test_a_file_system_that_is_really_full_leaves_an_incomplete_dump(
+    options: str, flags: int, bit: int, machine: tuple[Vmcore, Path], tmp_path: Path
+) -> None:
+    core, vmcore = machine
+    dump_of(core, vmcore, tmp_path / "whole", 31, elf=options == "-Ed31")
+    size = (tmp_path / "whole").stat().st_size // 8192 * 4096
+    done, left = _on_small_disk(size, tmp_path, options, vmcore)
+    assert (done.returncode, INCOMPLETE in done.stderr) == (1, True)
+    assert "No space left on device" in done.stderr
+    assert struct.unpack_from("<I", left.read_bytes(), flags)[0] & bit
+    with open_dump(left) as dump, open_dump(tmp_path / "whole") as whole:
+        assert dump.incomplete
+        runs = dump.stored(dump.present(dump.max_mapnr, Place(), partial_tail=False)).runs()
+        pfns = [pfn for start, end in runs for pfn in range(start, end)]
+        assert pfns
+        assert all(dump.read(pfn << 12, 4096) == whole.read(pfn << 12, 4096) for pfn in pfns)
+
+
+def test_the_next_level_fits_on_the_file_system_that_was_full(machine: tuple[Vmcore, Path], tmp_path: Path) -> None:
+    core, vmcore = machine
+    dump_of(core, vmcore, tmp_path / "want", 31)
+    size = (tmp_path / "want").stat().st_size + 65536
+    done, dump = _on_small_disk(size, tmp_path, "-d11,31", vmcore)
+    assert done.returncode == 0, done.stderr
+    assert "\nRetry to create a dumpfile by dump_level(31).\n" in done.stdout
+    assert dump.read_bytes() == (tmp_path / "want").read_bytes()
