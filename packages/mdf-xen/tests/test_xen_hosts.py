@@ -284,6 +284,13 @@ def test_no_domain_0_would_mean_no_page(tmp_path: Path) -> None:
         dumped(host, tmp_path)
 
 
+def test_a_frame_table_symbol_outside_of_the_image(tmp_path: Path) -> None:
+    host = XenHost(XenSpec())
+    host.symbols["frame_table"] = 0xFFFF87FFF0000000
+    with pytest.raises(AddressError, match="0xffff87fff0000000 is not in the hypervisor's image"):
+        dumped(host, tmp_path)
+
+
 def test_a_frame_table_that_is_elsewhere_would_mean_no_page(tmp_path: Path) -> None:
     host = broken(XenHost(XenSpec()), "frame_table", 0xFFFF82E100000000)
     with pytest.raises(AddressError, match="Can't read anything of the hypervisor's frame table at 0xffff82e100000000"):

@@ -40,9 +40,12 @@ class Hypervisor:
     @cached_property
     def layout(self) -> VirtualLayout:
         """Where things are in the hypervisor's virtual memory."""
-        # The symbol is of a variable of the hypervisor's, as all of them, with the address.
+        # The symbol is of a variable in the image, as all of them, with the address.
         variable = self.info.symbol("frame_table")
-        return virtual_layout(self.version, None if variable is None else self.read_pointer(variable))
+        if variable is None:
+            return virtual_layout(self.version, None)
+        value = self.dump.read(self._in_text(variable).paddr, 8)
+        return virtual_layout(self.version, int.from_bytes(value, self.dump.byteorder))
 
     def symbol(self, name: str) -> int:
         """The address of a variable. Raises MissingInfoError."""
