@@ -16,13 +16,16 @@ from mdf.core.formats.vmcoreinfo import Vmcoreinfo
 from mdf.core.release import Release
 
 _PAGE_OFFSET = 0xC000000000000000
-# The most memory there can be, 51 bits of it.
+# The most memory there can be, 51 bits of it; less with hash MMUs and pages of 4 KiB, which since 5.2 have vmalloc and
+# vmemmap in the same region.
 _DIRECT_END = 0xC008000000000000
+_HASH_4K_DIRECT_END = ((Release(5, 2, 0), _DIRECT_END), (Release(5, 8, 0), 0xC000100000000000))
+_HASH_4K_DIRECT_END_TODAY = 0xC0003D0000000000
 _SECTION_SIZE_BITS = 24
 _PHYSMEM_BITS = (44, 46, 47, 51)
-_VMEMMAP_PAGES_MAX = 1 << 16
 _LIST_SYMBOLS = ("vmemmap_list", "mmu_psize_defs", "mmu_vmemmap_psize")
 _MMU_FTR_TYPE_RADIX = 0x40
+_SPARE_BACKINGS = 1 << 12
 
 _BYTEORDERS: dict[str, ByteOrder] = {"ppc64": "big", "ppc64le": "little"}
 
@@ -45,8 +48,11 @@ _NAMES = ("PTE", "PMD", "PUD", "PGD")
 _MODERN = Release(4, 6, 0)
 _BIG_ENDIAN_SINCE = Release(4, 7, 0)
 _PRESENT, _MAPS = 1 << 63, 1 << 62
-# What stands in the way of a table's address: the kernel's region or the bits above, and the lowest ones.
+# A table's address: without the kernel's region or the bits above, and without the lowest ones, which before 4.6 were
+# others at each level of the tables of 64 KiB pages.
 _POINTER = (1 << 60) - (1 << 8)
+_WHOLE_POINTER = (1 << 60) - 1
+_POINTER_64K = {"PMD": ((Release(3, 11, 0), 0x1FF), (_MODERN, 0xFFF)), "PUD": ((_MODERN, 0x1FF),)}
 
 
 def machine(dump: Dump, info: Vmcoreinfo) -> AddressSpace:
@@ -55,12 +61,11 @@ def machine(dump: Dump, info: Vmcoreinfo) -> AddressSpace:
     if page_shift not in _RADIX:
         raise UnsupportedError(f"ppc64 has no pages of {dump.page_size} bytes.")
     order = byteorder(dump, info)
-    vmalloc = info.number("VMALLOC_START")
-    end = min(_DIRECT_END, vmalloc) if vmalloc and vmalloc > _PAGE_OFFSET else _DIRECT_END
-    linear = Direct(_PAGE_OFFSET, end, 0)
-    reader = _Reader(dump, linear, order)
-    tables = _tables(page_shift, info, _is_radix(reader, info), order)
-    direct = (linear, *_vmemmap(reader, info))
+    reader = _Reader(dump, Direct(_PAGE_OFFSET, _DIRECT_END, 0), order)
+    radix = _is_radix(reader, info)
+    tables = _tables(page_shift, info, radix, order)
+    linear = Direct(_PAGE_OFFSET, _direct_end(page_shift, info, radix), 0)
+    direct = (linear, *_vmemmap(reader, info, dump.max_mapnr))
     return AddressSpace(
         phys_base=phys_base(dump, info),
         kernel_base=required_symbol(info, "_stext"),
@@ -69,6 +74,16 @@ def machine(dump: Dump, info: Vmcoreinfo) -> AddressSpace:
         walker=kernel_tables(dump, info, tables, direct),
         direct=direct,
     )
+
+
+def _direct_end(page_shift: int, info: Vmcoreinfo, radix: bool) -> int:
+    """Where the direct map ends at the latest."""
+    end = _DIRECT_END
+    if page_shift == 12 and not radix:
+        older = (end for until, end in _HASH_4K_DIRECT_END if info.release < until)
+        end = next(older, _HASH_4K_DIRECT_END_TODAY)
+    vmalloc = info.number("VMALLOC_START")
+    return min(end, vmalloc) if vmalloc and vmalloc > _PAGE_OFFSET else end
 
 
 class _Reader:
@@ -94,7 +109,7 @@ def _is_radix(reader: _Reader, info: Vmcoreinfo) -> bool:
     return bool(reader.uint(reader.uint(spec) + offset, 4) & _MMU_FTR_TYPE_RADIX)
 
 
-def _vmemmap(reader: _Reader, info: Vmcoreinfo) -> Iterator[Direct]:
+def _vmemmap(reader: _Reader, info: Vmcoreinfo, max_mapnr: int) -> Iterator[Direct]:
     """The pages that hold struct pages, by the kernel's list of them: a hash MMU has them in no page table."""
     head, definitions, size_index = (info.symbol(name) for name in _LIST_SYMBOLS)
     members = [info.offset(f"vmemmap_backing.{name}") for name in ("phys", "virt_addr", "list")]
@@ -104,10 +119,12 @@ def _vmemmap(reader: _Reader, info: Vmcoreinfo) -> Iterator[Direct]:
     shift = reader.uint((definitions or 0) + reader.uint(size_index or 0, 4) * (size or 0) + (shift_at or 0), 4)
     if not 12 <= shift <= 34:
         raise FormatError(f"Impossible size of vmemmap's pages: 1 << {shift}.")
+    # Each of them holds the struct pages of some memory; a few more may be left of memory that was taken out.
+    most = _SPARE_BACKINGS + (max_mapnr * (info.size("page") or 0) >> shift)
     phys, virt, link = (member or 0 for member in members)
     entry, seen = reader.uint(head or 0), set[int]()
     while entry:
-        if entry in seen or len(seen) == _VMEMMAP_PAGES_MAX:
+        if entry in seen or len(seen) == most:
             raise FormatError(f"vmemmap_list does not end: entry {entry:#x}, after {len(seen)}.")
         seen.add(entry)
         start = reader.uint(entry + virt)
@@ -129,7 +146,9 @@ def _tables(page_shift: int, info: Vmcoreinfo, radix: bool, kernels_order: ByteO
             levels.append(TableLevel(name, shift, bits, (Leaf(present, present, shift, address),), INVALID_ENTRY))
         elif bits:
             leaves = (Leaf(_PRESENT | _MAPS, _PRESENT | _MAPS, shift, address),) if modern else ()
-            levels.append(TableLevel(name, shift, bits, leaves, _table(modern)))
+            levels.append(
+                TableLevel(name, shift, bits, leaves, _table(modern), _pointer(name, page_shift, release, modern))
+            )
         shift += bits
     order: ByteOrder = "big" if radix or release >= _BIG_ENDIAN_SINCE else kernels_order
     return PageTables(tuple(reversed(levels)), present, _POINTER, order)
@@ -137,6 +156,13 @@ def _tables(page_shift: int, info: Vmcoreinfo, radix: bool, kernels_order: ByteO
 
 def _table(modern: bool) -> tuple[int, int]:
     return (_MAPS, 0) if modern else (0, 0)
+
+
+def _pointer(name: str, page_shift: int, release: Release, modern: bool) -> int:
+    if modern:
+        return _POINTER
+    low = (bits for until, bits in _POINTER_64K.get(name, ()) if release < until) if page_shift == 16 else iter(())
+    return _WHOLE_POINTER & ~next(low, 0)
 
 
 def _page_number(page_shift: int, info: Vmcoreinfo) -> AddressBits:

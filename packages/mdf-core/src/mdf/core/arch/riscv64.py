@@ -14,6 +14,9 @@ _VALID = 1
 _READ_WRITE_EXECUTE = (1 << 1, 1 << 2, 1 << 3)
 # The page number of an entry begins at bit 10, that of an address at bit 12; above bit 53 are attributes.
 _ADDRESS = (((1 << 54) - (1 << 10), 2),)
+# Svnapot: 16 equal entries map 64 KiB, and say so in the lowest bits of their page number.
+_NAPOT, _NAPOT_64K = 1 << 63, 1 << 63 | 8 << 10
+_NAPOT_MASK = 1 << 63 | 15 << 10
 _LEVELS = (("PGD", 48), ("P4D", 39), ("PUD", 30), ("PMD", 21), ("PTE", 12))
 # VA_BITS is 39, 48 or 57.
 _NUMBER_OF_LEVELS = {39: 3, 48: 4, 57: 5}
@@ -24,8 +27,10 @@ _TOP = 1 << 64
 
 def _tables(levels: int) -> PageTables:
     def level(name: str, shift: int) -> TableLevel:
-        leaves = tuple(Leaf(_VALID | bit, _VALID | bit, shift) for bit in _READ_WRITE_EXECUTE)
-        return TableLevel(name, shift, 9, leaves)
+        leaves = [Leaf(_NAPOT | _VALID | bit, _VALID | bit, shift) for bit in _READ_WRITE_EXECUTE]
+        if shift == 12:
+            leaves += [Leaf(_NAPOT_MASK | _VALID | bit, _NAPOT_64K | _VALID | bit, 16) for bit in _READ_WRITE_EXECUTE]
+        return TableLevel(name, shift, 9, tuple(leaves))
 
     lower = _LEVELS[-levels:]
     # The top level is the PGD, however many there are.

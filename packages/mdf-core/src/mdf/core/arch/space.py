@@ -3,13 +3,16 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cached_property
 
 from mdf.core.arch.machine import required_symbol
 from mdf.core.arch.paging import Mapping, PageTables, Step, Walker
 from mdf.core.dumps import Dump
+from mdf.core.dumps.overlaps import first_wins
 from mdf.core.errors import AddressError
 from mdf.core.formats.vmcoreinfo import Vmcoreinfo
 
@@ -38,7 +41,18 @@ class AddressSpace:
     direct: tuple[Direct, ...] = ()
 
     def translate(self, vaddr: int, trace: Callable[[Step], None] | None = None) -> Mapping:
-        return find(self.direct, vaddr) or self.walker.translate(vaddr, trace)
+        starts, parts = self._parts
+        index = bisect_right(starts, vaddr) - 1
+        return find(parts[max(index, 0) : index + 1], vaddr) or self.walker.translate(vaddr, trace)
+
+    @cached_property
+    def _parts(self) -> tuple[list[int], list[Direct]]:
+        """The direct ranges without overlaps, in order of address: a list of them may have thousands."""
+        parts = []
+        for start, end, index in first_wins([(part.start, part.end) for part in self.direct]):
+            part = self.direct[index]
+            parts.append(Direct(start, end, part.paddr + start - part.start))
+        return [part.start for part in parts], parts
 
     def physical(self, paddr: int) -> int:
         return paddr

@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Direct ranges beside page tables, and what single machines have of their own: ppc64's regions, riscv64's Svnapot."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import pytest
+
+from factory import Ram, Spec, build
+from mdf.core.arch import ppc64, riscv64
+from mdf.core.arch.machine import Machine
+from mdf.core.arch.paging import Mapping, PageTables, TableLevel, Walker
+from mdf.core.arch.space import AddressSpace, Direct
+from mdf.core.dumps import open_dump
+from mdf.core.errors import AddressError
+
+MIB = 1 << 20
+NOTHING = PageTables((TableLevel("PTE", 12, 9, -1),), present=1, address=-1 << 12)
+
+
+def space(direct: tuple[Direct, ...]) -> AddressSpace:
+    return AddressSpace(0, 0, 46, 27, Walker(NOTHING, 0, lambda paddr, size: bytes(size)), direct)
+
+
+def test_of_direct_ranges_that_overlap_the_first_counts_and_the_rest_goes_through_page_tables() -> None:
+    chance = random.Random(1)
+    ranges = []
+    for _ in range(200):
+        start = chance.randrange(1 << 16)
+        ranges.append(Direct(start, start + chance.randrange(1, 1 << 10), chance.randrange(1 << 40)))
+    found = space(tuple(ranges))
+    for vaddr in range((1 << 16) + (1 << 11)):
+        first = next((part for part in ranges if part.start <= vaddr < part.end), None)
+        if first is None:
+            with pytest.raises(AddressError, match=f"{vaddr:#x} is not mapped"):
+                found.translate(vaddr)
+            continue
+        mapping = found.translate(vaddr)
+        assert mapping.paddr == first.paddr + vaddr - first.start
+        last = vaddr + mapping.length - 1
+        assert next(part for part in ranges if part.start <= last < part.end) is first
+
+
+def ppc64_machine(path: Path, release: str, *extra: str) -> Machine:
+    """A hash MMU with pages of 4 KiB."""
+    spec = Spec(release=release, arch="linear", byteorder="big", machine=21, ram=(Ram(0, 12 * MIB),), kernel_start=0,
+                extra=("NUMBER(RADIX_MMU)=0", *extra))  # fmt: skip
+    dump = open_dump(build(spec).elf(path))
+    assert dump.info is not None
+    return ppc64.machine(dump, dump.info)
+
+
+@pytest.mark.parametrize(
+    ("release", "extra", "end"),
+    [
+        ("5.1.0", (), 0xC008000000000000),
+        ("5.2.0", (), 0xC000100000000000),
+        ("5.7.0", (), 0xC000100000000000),
+        ("5.8.0", (), 0xC0003D0000000000),
+        ("6.12.0", ("NUMBER(VMALLOC_START)=13835125125491458048",), 0xC0003D0000000000),
+        ("6.12.0", ("NUMBER(VMALLOC_START)=0xc000200000000000",), 0xC000200000000000),
+    ],
+)
+def test_the_direct_map_of_a_hash_mmu_with_small_pages_ends_where_vmalloc_begins(
+    release: str, extra: tuple[str, ...], end: int, tmp_path: Path
+) -> None:
+    machine = ppc64_machine(tmp_path / "vmcore", release, *extra)
+    assert machine.translate(end - 8) == Mapping(end - 8 - 0xC000000000000000, 8)
+    with pytest.raises(AddressError, match=f"{end:#x} is not mapped"):
+        machine.translate(end)
+
+
+def test_64_kib_of_svnapot_are_one_mapping_and_another_mark_is_none() -> None:
+    tables = {0x1000: 0x2000, 0x2000: 0x3000}
+    memory = {paddr: bytearray(4096) for paddr in (0x1000, 0x2000, 0x3000)}
+    for table, following in tables.items():
+        memory[table][:8] = (following >> 2 | 1).to_bytes(8, "little")
+    for index in range(16):
+        entry = 1 << 63 | (0x8765_0000 >> 12 | 8) << 10 | 0xEF
+        memory[0x3000][8 * index : 8 * index + 8] = entry.to_bytes(8, "little")
+    reserved = 1 << 63 | (0x8765_0000 >> 12 | 4) << 10 | 0xEF
+    memory[0x3000][8 * 16 : 8 * 17] = reserved.to_bytes(8, "little")
+    walker = Walker(riscv64._tables(3), 0x1000, lambda paddr, size: bytes(memory[paddr]))
+    for vaddr in (0, 0x1234, 0xFFFF):
+        assert walker.translate(vaddr) == Mapping(0x8765_0000 + vaddr, 0x10000 - vaddr)
+    with pytest.raises(AddressError, match="0x10000 is not mapped"):
+        walker.translate(0x10000)
