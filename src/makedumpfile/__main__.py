@@ -48,11 +48,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _mode(parsed: ParsedArguments) -> Mode:
     """What is asked for, in view of what the VMCORE is: the dump of a Xen host needs no option to say so."""
     mode = mode_of(parsed)
-    if mode not in _FOR_XEN_TOO or parsed.has("check_params") or parsed.has("disk_set") or not parsed.operands:
+    files = parsed.every("disk_set") or parsed.operands[:1]
+    if mode not in _FOR_XEN_TOO or parsed.has("check_params"):
         return mode
     from mdf.core.dumps import is_xen
 
-    return Mode.XEN if is_xen(Path(parsed.operands[0])) else mode
+    return Mode.XEN if files and is_xen(*map(Path, files)) else mode
 
 
 def command_of(mode: Mode) -> Callable[[Sequence[str]], int]:

@@ -44,10 +44,10 @@ def _source(path: Path, opened: ExitStack) -> Source:
     return FlattenedSource(source) if is_flattened(source) else source
 
 
-def is_xen(path: Path) -> bool:
-    """Whether a file is the dump of a Xen host; not if it can't be read."""
+def is_xen(*files: Path) -> bool:
+    """Whether files are the dump of a Xen host; not if they can't be read."""
     try:
-        with open_dump(path) as dump:
+        with open_dump(*files) as dump:
             return dump.xen
     except (MdfError, OSError):
         return False
