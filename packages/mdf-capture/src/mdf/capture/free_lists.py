@@ -78,7 +78,7 @@ def exclude_free_pages(kernel: Kernel, pieces: Sequence[MemMap], keep: Bitmap) -
     by_address = sorted(pieces, key=lambda piece: piece.address)
     starts = [piece.address for piece in by_address]
     free = 0
-    for zone in _zones(kernel, areas):
+    for zone in zones(kernel, areas):
         for order, entry in _entries(kernel, areas, zone):
             address = entry - areas.lru
             index = bisect_right(starts, address) - 1
@@ -91,7 +91,7 @@ def exclude_free_pages(kernel: Kernel, pieces: Sequence[MemMap], keep: Bitmap) -
     return free
 
 
-def _zones(kernel: Kernel, areas: FreeAreas) -> Iterator[int]:
+def zones(kernel: Kernel, areas: FreeAreas) -> Iterator[int]:
     long = kernel.dump.bits // 8
     for pgdat in pgdat_addresses(kernel, online_nodes(kernel)):
         count = kernel.read_uint(pgdat + areas.nr_zones, 4)

@@ -53,6 +53,7 @@ class Options:
     extensions: tuple[Path, ...] = ()
     disk_set: tuple[Path, ...] = ()
     mem_usage: bool = False
+    trust_filter: bool = False
 
     @classmethod
     def from_argv(cls, argv: Sequence[str]) -> Options:

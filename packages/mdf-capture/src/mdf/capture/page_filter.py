@@ -18,6 +18,8 @@ from mdf.core.messages import Progress
 _GROUP = 512  # Struct pages are there for whole groups, or for none of a group.
 
 _SCANNED = DumpLevel.CACHE | DumpLevel.CACHE_PRIVATE | DumpLevel.USER
+SeePages = Callable[[Pages, bytearray], None]
+
 _DROP = bytes(min(kind, 1) for kind in range(256))
 
 
@@ -50,8 +52,11 @@ def exclude_pages(
     counters: dict[Kind, int],
     warn: Callable[[str], None],
     progress: Progress,
+    see: SeePages | None = None,
 ) -> None:
     """Clears in `keep` the pages of a window that the rules leave out at a dump level, and counts them in `counters`.
+
+    `see` is shown every chunk of pages, with the kind that each page was given.
 
     Raises AddressError if struct pages of memory that the dump has cannot be read.
     """
@@ -70,6 +75,8 @@ def exclude_pages(
             pages = Pages(reader.read(piece, start, end, data), start, layout)
             result = classify(pages, level, int.from_bytes(data, "little"), warn)
             _clear(keep, start, result.kinds, counters)
+            if see:
+                see(pages, result.kinds)
             if result.beyond:
                 kind, resume = result.beyond
                 counters[kind] += max(min(resume, window[1]) - end, 0)

@@ -4,12 +4,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mdf.capture.free_lists import exclude_free_pages
-from mdf.capture.page_filter import exclude_pages, needs_scan
+from mdf.capture.page_filter import KnownKernel, SeePages, exclude_pages, needs_scan
 from mdf.capture.report import Report
 from mdf.capture.rules import DumpLevel, Kind
+from mdf.capture.selfcheck import SelfCheck, asked_for, described, without
 from mdf.capture.survey import Survey
 from mdf.core.bitmap import Bitmap
 from mdf.core.dumps import Dump
@@ -62,12 +63,40 @@ def effective_level(dump: Dump, requested: int, messages: Messages) -> int:
 def select(seen: Survey, requested: int, messages: Messages, *, elf: bool = False) -> Selection:
     """Selects pages by a dump level; what the dump itself was made without stays left out."""
     level = effective_level(seen.dump, requested, messages)
-    keep = seen.dump.stored(seen.present)
-    return Selection(seen, level, keep, exclude(seen, level, keep, messages, elf=elf))
+    if seen.known is None or seen.trusted:
+        keep = seen.dump.stored(seen.present)
+        return Selection(seen, level, keep, exclude(seen, level, keep, messages, elf=elf))
+    return _checked(seen, seen.known, level, messages, elf)
 
 
-def exclude(seen: Survey, level: int, keep: Bitmap, messages: Messages, *, elf: bool = False) -> dict[Kind, int]:
-    """Clears what a dump level leaves out in `keep`; the number of pages of each kind."""
+def _checked(seen: Survey, known: KnownKernel, level: int, messages: Messages, elf: bool) -> Selection:
+    """The same, without the classes of pages that can't be right: these are kept, until there is no doubt."""
+    doubted: set[Kind] = set()
+    while True:
+        keep = seen.dump.stored(seen.present)
+        check = SelfCheck(known, keep, free=bool(level & DumpLevel.FREE and seen.by_struct_page))
+        counters = exclude(replace(seen, known=known), level, keep, messages, elf=elf, see=check.see)
+        doubts = check.doubts(counters, keep)
+        new = {kind for doubt in doubts for kind in doubt.kinds} & asked_for(level) - doubted
+        if not new:
+            break
+        doubted |= new
+        for line in described(doubts, level):
+            messages.common(f"{line} (--trust-filter excludes them).")
+        level, layout = without(doubted, level, known.layout)
+        known = replace(known, layout=layout)
+    for line in check.numbers(counters):
+        messages.report(line)
+    return Selection(seen, level | seen.dump.level, keep, counters)
+
+
+def exclude(
+    seen: Survey, level: int, keep: Bitmap, messages: Messages, *, elf: bool = False, see: SeePages | None = None
+) -> dict[Kind, int]:
+    """Clears what a dump level leaves out in `keep`; the number of pages of each kind.
+
+    `see` is shown every chunk of pages, with the kind that each page was given.
+    """
     counters = dict.fromkeys(Kind, 0)
     known = seen.known
     if known is None:
@@ -76,7 +105,7 @@ def exclude(seen: Survey, level: int, keep: Bitmap, messages: Messages, *, elf: 
         with messages.step("Excluding unnecessary pages") as progress:
             scan_level = level if seen.by_struct_page else level & ~DumpLevel.FREE
             for window in seen.windows(elf):
-                exclude_pages(known, scan_level, keep, window, counters, messages.common, progress)
+                exclude_pages(known, scan_level, keep, window, counters, messages.common, progress, see)
     if level & DumpLevel.FREE and not seen.by_struct_page:
         messages.debug("Free pages are found by the lists of the buddy system.")
         with messages.step("Excluding free pages"):

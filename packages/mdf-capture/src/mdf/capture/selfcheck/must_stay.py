@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Pages that no filter may leave out: the kernel's text and data, its page tables, its log, its memory map."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
+
+from mdf.capture.page_filter import KnownKernel
+from mdf.capture.pages import Pages
+from mdf.capture.rules import Kind
+from mdf.core.arch.paging import Step
+from mdf.core.bitmap import Bitmap
+from mdf.core.errors import MdfError
+
+_SYMBOLS = (
+    "_stext",
+    "init_uts_ns",
+    "system_utsname",
+    "swapper_pg_dir",
+    "init_top_pgt",
+    "init_level4_pgt",
+    "mem_section",
+    "mem_map",
+    "node_data",
+    "node_online_map",
+    "contig_page_data",
+    "prb",
+    "log_buf",
+    "clear_seq",
+)
+_POINTERS = ("prb", "log_buf", "mem_section", "mem_map", "node_data")
+_PIECES_MAX = 16
+
+
+class MustStay:
+    """The pages that must stay, as far as they are in `keep`; remembers what they are taken for."""
+
+    def __init__(self, known: KnownKernel, keep: Bitmap) -> None:
+        shift = known.kernel.dump.page_size.bit_length() - 1
+        pfns = {paddr >> shift for paddr in _addresses(known)}
+        self.pfns: Sequence[int] = sorted(pfn for pfn in pfns if keep[pfn])
+        self.taken: dict[int, Kind] = {}
+
+    def see(self, pages: Pages, kinds: bytearray) -> None:
+        """Looks at the kind that each page of a chunk was given."""
+        at = bisect_left(self.pfns, pages.pfn)
+        while at < len(self.pfns) and (pfn := self.pfns[at]) < pages.pfn + pages.count:
+            if kinds[pfn - pages.pfn]:
+                self.taken[pfn] = Kind(kinds[pfn - pages.pfn])
+            at += 1
+
+    def left_out(self, keep: Bitmap) -> list[int]:
+        """Those that are not in `keep` any more."""
+        return [pfn for pfn in self.pfns if not keep[pfn]]
+
+
+def _addresses(known: KnownKernel) -> Iterator[int]:
+    """Physical addresses: of what VMCOREINFO names, what that points to, and the page tables on the way."""
+    kernel = known.kernel
+    for vaddr in _virtual_addresses(known):
+        tables: list[int] = []
+
+        def see(step: Step, tables: list[int] = tables) -> None:
+            tables.append(step.entry_paddr)
+
+        try:
+            yield kernel.trace(vaddr, see)
+        except MdfError:
+            continue
+        yield from tables
+
+
+def _virtual_addresses(known: KnownKernel) -> Iterator[int]:
+    kernel = known.kernel
+    for name in _SYMBOLS:
+        address = kernel.info.symbol(name)
+        if address is None:
+            continue
+        yield address
+        if name in _POINTERS:
+            try:
+                yield kernel.read_pointer(address)
+            except MdfError:
+                continue
+    every = max(len(known.pieces) // _PIECES_MAX, 1)
+    yield from (piece.address for piece in known.pieces[::every])
