@@ -8,6 +8,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import sysconfig
 from ctypes.util import find_library
 from pathlib import Path, PurePosixPath
 
@@ -18,7 +19,7 @@ from mdf.core.errors import MissingInfoError, OutputError
 from mdf.initrd import cli, payload
 from mdf.initrd.commands import installed
 from mdf.initrd.libraries import names, needed
-from mdf.initrd.modules import Module, load
+from mdf.initrd.modules import Module, load, own_module
 from mdf.initrd.payload import APPLICATION, INTERPRETER, Entry
 from mdf.initrd.tree import write_tree
 
@@ -102,9 +103,17 @@ def test_imports_within_functions_of_ours_are_followed() -> None:
 
 
 def test_another_name_of_a_module_is_not_packed_twice() -> None:
-    assert Module("os.path", Path("/usr/lib/python3.11/posixpath.py")).alias
-    assert not Module("mmap", Path("/usr/lib/python3.11/lib-dynload/mmap.cpython-311-x86_64-linux-gnu.so")).alias
-    assert not Module("json", Path("/usr/lib/python3.11/json/__init__.py")).alias
+    library = Path(sysconfig.get_path("stdlib"))
+    assert own_module("os.path", library / "posixpath.py") is None
+    assert own_module("mmap", library / "lib-dynload/mmap.cpython-311-x86_64-linux-gnu.so")
+    assert own_module("json", library / "json/__init__.py")
+
+
+def test_a_module_that_an_interpreter_replaces_at_its_start_is_packed() -> None:
+    library = Path(sysconfig.get_path("stdlib"))
+    assert own_module("collections.abc", library / "_collections_abc.py") == Module(
+        "collections.abc", library / "collections/abc.py"
+    )
 
 
 def test_a_makedumpfile_that_would_be_found_first_is_replaced(tmp_path: Path) -> None:

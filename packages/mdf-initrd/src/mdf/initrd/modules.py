@@ -11,6 +11,7 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+import sysconfig
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -61,12 +62,6 @@ class Module:
         return self.file.suffix == ".py"
 
     @property
-    def alias(self) -> bool:
-        """Whether it is another name of a module (`os.path` is `posixpath`), which the module itself brings."""
-        stem = self.file.parent.name if self.file.name.startswith("__init__.") else self.file.name.partition(".")[0]
-        return stem != self.name.rpartition(".")[2]
-
-    @property
     def ours(self) -> bool:
         """Whether it is one of this project's."""
         return self.name.partition(".")[0] in OURS
@@ -102,8 +97,21 @@ def load(roots: Iterable[str]) -> Loaded:
     if child.returncode:
         raise MissingInfoError(f"The modules of makedumpfile cannot be loaded: {child.stderr.strip()[-500:]}")
     found: tuple[list[tuple[str, str]], list[str]] = ast.literal_eval(child.stdout)
-    modules = [Module(name, Path(file)) for name, file in sorted(found[0])]
-    return Loaded(tuple(one for one in modules if not one.alias), tuple(map(Path, found[1])))
+    modules = (own_module(name, Path(file)) for name, file in sorted(found[0]))
+    return Loaded(tuple(module for module in modules if module), tuple(map(Path, found[1])))
+
+
+def own_module(name: str, file: Path) -> Module | None:
+    """The module that is found by `name`, which `file` may have been loaded for under another one.
+
+    `os.path` is only another name of `posixpath`: None. `collections.abc` is a module of its own, which an interpreter
+    may have replaced by `_collections_abc` at its start.
+    """
+    stem = file.parent.name if file.name.startswith("__init__.") else file.name.partition(".")[0]
+    if stem == name.rpartition(".")[2]:
+        return Module(name, file)
+    own = Path(sysconfig.get_path("stdlib"), f"{name.replace('.', '/')}.py")
+    return Module(name, own) if own.exists() else None
 
 
 def _package_of(module: str) -> str:
