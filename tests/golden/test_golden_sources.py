@@ -66,6 +66,24 @@ def test_a_compressed_dump_is_the_same_whatever_the_source(source: str, dumpfile
     assert sha256(dumpfile) == plain
 
 
+@pytest.mark.parametrize("source", ["own text", "vmlinux"])
+def test_a_split_dump_and_a_translation_are_the_same_whatever_the_source(
+    source: str, tmp_path: Path, capfd: Output
+) -> None:
+    parts = [tmp_path / "part1", tmp_path / "part2"]
+    said, written = [], []
+    for given in ([], arguments(source, tmp_path)):
+        capfd.readouterr()
+        vtop = ["--vtop", "0xffffffffa2000000"]
+        command = ["--message-level", "2", "-f", "-d", "31", "--splitblock-size", "65536", *vtop, "--split", *given]
+        assert main([*command, str(vmcore(ITEM)), *map(str, parts)]) == 0
+        said.append(capfd.readouterr().out)
+        written.append([sha256(part) for part in parts])
+    assert "VIRTUAL           PHYSICAL\n" in said[0]
+    assert said[0] == said[1]
+    assert written[0] == written[1]
+
+
 def test_a_dump_of_the_newest_kernel_is_the_references_by_its_vmlinux(dumpfile: Path, tmp_path: Path) -> None:
     given = arguments("debug package", tmp_path, OTHER)
     assert main(["-d", "31", *given, str(vmcore(OTHER)), str(dumpfile)]) == 0
