@@ -23,6 +23,7 @@ from factory.vmcore import Vmcore
 BLOCK = 512  # pages
 PAGE = 4096
 GIB = 1 << 30
+P2M_LEAVES = 256  # of 2 MiB: what domain 0 could have.
 INVALID, FOREIGN, IDENTITY = (1 << 64) - 1, 1 << 63, 1 << 62
 HEAP, ALLOCATED = 1 << 62, 1 << 63
 DOMAINS = {"dom0": 0, "domU": 1, "other": 2, "dom_xen": 0x7FF2, "dom_io": 0x7FF1}
@@ -62,6 +63,7 @@ class XenSpec:
     domains: tuple[str, ...] = ("dom0", "domU", "other")
     notes: bool = True
     frame_table_symbol: bool = True
+    after_domid: int = 0xBEEF
     console: bytes = b"(XEN) Xen says hello\n"
 
     @property
@@ -144,7 +146,8 @@ class XenHost:
         listed = [name for name in self.xen.domains if name not in PSEUDO]
         for name, paddr in self.addresses.items():
             self.memory.write_integer(paddr, DOMAINS[name], 2)
-            self.memory.write_integer(paddr + 2, 0xBEEF, 2)  # domid_t is 16 bits; what follows is another member.
+            # domid_t has 16 bits; what follows is another member.
+            self.memory.write_integer(paddr + 2, self.xen.after_domid, 2)
         for name, following in zip(listed, [*listed[1:], ""], strict=True):
             address = self.directmap(self.addresses[following]) if following else 0
             self.memory.write_integer(self.addresses[name] + 144, address, 8)
@@ -258,7 +261,9 @@ class XenHost:
         for start in range(0, size, 512):
             values = [self.xen.p2m.get(pfn, self.frame(pfn)) for pfn in range(start, start + 512)]
             leaves.append(self._list(values))
-        return self._list([self._list(leaves)])
+        # Linux's list goes on, with one leaf for all that is missing.
+        missing = self._list([INVALID] * 512)
+        return self._list([self._list(leaves + [missing] * (P2M_LEAVES - len(leaves)))])
 
     def _list(self, values: list[int]) -> int:
         paddr = self.memory.allocate(PAGE)

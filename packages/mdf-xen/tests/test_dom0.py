@@ -11,7 +11,7 @@ import pytest
 
 from captures import DumpFile, counters, pfns_of
 from factory import MIB, Anon, Cache, Free, Placement, Ram, Spec, Vmcore, build, place
-from factory.xen import BLOCK, FOREIGN, IDENTITY, INVALID, XenHost, XenSpec
+from factory.xen import BLOCK, FOREIGN, IDENTITY, INVALID, P2M_LEAVES, XenHost, XenSpec
 from mdf.capture import Options
 from mdf.capture.report import Report
 from mdf.core.errors import AddressError, MdfError, MismatchError, MissingInfoError
@@ -173,4 +173,4 @@ def test_page_tables_that_lead_nowhere(tmp_path: Path) -> None:
 def test_messages_say_how_many_pages_domain_0_has(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     vmcore = host().elf(tmp_path / "vmcore")
     dump_host(XenOptions(Options(vmcore, tmp_path / "dump", dump_levels=(31,))), Messages(8))
-    assert f"domain-0 pfn : {6 * BLOCK:x}" in capsys.readouterr().out
+    assert f"domain-0 pfn : {P2M_LEAVES * BLOCK:x}" in capsys.readouterr().out
