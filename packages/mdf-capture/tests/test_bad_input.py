@@ -301,7 +301,7 @@ def test_levels_0_and_1_need_no_vmcoreinfo(level: str, tmp_path: Path, capsys: p
 
 
 @pytest.mark.parametrize("level", ["0", "31"])
-@pytest.mark.parametrize("machine_number", [0, 22, 183, 4711])
+@pytest.mark.parametrize("machine_number", [0, 2, 4711])
 def test_a_machine_that_is_not_supported(
     machine_number: int, level: str, tmp_path: Path, failing: Callable[..., str]
 ) -> None:

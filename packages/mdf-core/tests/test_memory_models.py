@@ -187,6 +187,18 @@ def test_a_table_of_sections_that_makes_no_sense_is_an_error(key: str, value: st
         mem_map(kernel, kernel.dump.max_mapnr)
 
 
+def test_a_dump_without_the_memory_of_the_section_table_names_the_address_and_what_still_works(tmp_path: Path) -> None:
+    spec = Spec(arch="linear", ram=RAM, section_size_bits=22, without=("SYMBOL(mem_section)",))
+    missing = 32 * MIB
+    core = build(replace(spec, extra=(f"SYMBOL(mem_section)={build(spec).machine.virt(missing):x}",)))
+    with (
+        kernel_of(core, tmp_path / "vmcore") as kernel,
+        pytest.raises(FormatError, match=f"Physical address {missing:#x} is not in") as caught,
+    ):
+        mem_map(kernel, kernel.dump.max_mapnr)
+    assert "-d 1" in (caught.value.hint or "")
+
+
 def test_an_absurd_number_of_sections_is_refused_before_it_is_read(tmp_path: Path) -> None:
     core = build(Spec(ram=RAM, model=Model.SPARSEMEM, section_size_bits=22))
     with kernel_of(core, tmp_path / "vmcore") as kernel:

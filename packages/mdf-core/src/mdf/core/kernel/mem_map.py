@@ -4,11 +4,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from itertools import pairwise
 
-from mdf.core.errors import AddressError, FormatError, MissingInfoError
+from mdf.core.errors import AddressError, FormatError, MdfError, MissingInfoError
 from mdf.core.kernel.kernel import Kernel
 from mdf.core.kernel.nodes import online_nodes, pgdat_addresses
 
@@ -110,16 +109,19 @@ def _sparsemem(kernel: Kernel, max_mapnr: int) -> list[MemMap]:
     symbol = kernel.info.symbol("mem_section") or 0
     # A pointer to the root array since 4.15, where vmcoreinfo gives its value but a vmlinux the variable's address.
     pointer_first = "mem_section" in kernel.info.pointers
-    pieces: list[MemMap] = []
+    reasons: list[MdfError] = []
     for is_pointer in (pointer_first, not pointer_first) if table.extreme else (False,):
-        with suppress(AddressError):
-            pieces = pieces or table.decode(kernel.read_pointer(symbol) if is_pointer else symbol)
-    if not pieces:
-        raise FormatError(
-            "Can't get the mem_section addresses: the table of sections makes no sense.",
-            hint="Is the kernel information that of the crashed kernel?",
-        )
-    return pieces
+        try:
+            if pieces := table.decode(kernel.read_pointer(symbol) if is_pointer else symbol):
+                return pieces
+        except (AddressError, FormatError) as error:
+            reasons.append(error)
+    why = f" {reasons[0]}" if reasons else ""
+    raise FormatError(
+        f"Can't get the mem_section addresses: the table of sections at {symbol:#x} makes no sense.{why}",
+        hint="Is the kernel information that of the crashed kernel?"
+        " If the dump lacks that memory, -d 0 and -d 1 need nothing of it.",
+    )
 
 
 class _SectionTable:
@@ -149,11 +151,8 @@ class _SectionTable:
         self.extreme = length is None or length == roots
 
     def decode(self, table: int) -> list[MemMap]:
-        """The pieces of all present sections; none if `table` can't be the right address."""
-        try:
-            return [self._piece(number, value) for number, value in self._sections(table) if value & _PRESENT]
-        except (AddressError, FormatError):
-            return []
+        """The pieces of all present sections. Raises AddressError, FormatError for a wrong `table`."""
+        return [self._piece(number, value) for number, value in self._sections(table) if value & _PRESENT]
 
     def _sections(self, table: int) -> Iterator[tuple[int, int]]:
         """The number and section_mem_map of each section whose structure exists."""
