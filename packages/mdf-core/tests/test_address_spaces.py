@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Direct ranges beside page tables, and what single machines have of their own: ppc64's regions, riscv64's Svnapot."""
+"""Direct ranges beside page tables, and what machines have of their own: ppc64 regions, arm64 LPA2, riscv64 Svnapot."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ from pathlib import Path
 import pytest
 
 from factory import Ram, Spec, build
-from mdf.core.arch import ppc64, riscv64
+from mdf.core.arch import arm64, ppc64, riscv64
 from mdf.core.arch.machine import Machine
 from mdf.core.arch.paging import Mapping, PageTables, TableLevel, Walker
 from mdf.core.arch.space import AddressSpace, Direct
 from mdf.core.dumps import open_dump
 from mdf.core.errors import AddressError
+from mdf.core.formats.vmcoreinfo import Vmcoreinfo
 
 MIB = 1 << 20
 NOTHING = PageTables((TableLevel("PTE", 12, 9, -1),), present=1, address=-1 << 12)
@@ -87,3 +88,46 @@ def test_64_kib_of_svnapot_are_one_mapping_and_another_mark_is_none() -> None:
         assert walker.translate(vaddr) == Mapping(0x8765_0000 + vaddr, 0x10000 - vaddr)
     with pytest.raises(AddressError, match="0x10000 is not mapped"):
         walker.translate(0x10000)
+
+
+def chain(tables: PageTables, entries: list[int], vaddr: int) -> Walker:
+    """A walker of tables of which each has one entry, the one on the way of `vaddr`; table n is at n + 1 MiB."""
+    memory = {}
+    for number, (level, entry) in enumerate(zip(tables.levels, entries, strict=False)):
+        table = bytearray(tables.entry_size << level.bits)
+        at = (vaddr >> level.shift & (1 << level.bits) - 1) * 8
+        table[at : at + 8] = entry.to_bytes(8, tables.byteorder)
+        memory[(number + 1) * MIB] = bytes(table)
+    return Walker(tables, MIB, lambda paddr, size: memory[paddr])
+
+
+@pytest.mark.parametrize(("page_shift", "levels"), [(12, 5), (14, 4)])
+def test_lpa2_has_the_two_highest_address_bits_in_bits_8_and_9_of_an_entry(page_shift: int, levels: int) -> None:
+    tables = arm64._tables(page_shift, 52, arm64._address(page_shift, 52, lpa2=True), lpa2=True)
+    assert len(tables.levels) == levels
+    vaddr = 0xFFF2_3456_789A_BCDE
+    down = [(number + 2) * MIB | 3 for number in range(levels - 1)]
+    page = 0x0001_2345_6789_ABCD >> page_shift << page_shift
+    offset = vaddr & (1 << page_shift) - 1
+    for high in range(4):
+        walker = chain(tables, [*down, page | high << 8 | 0x40_0000_0000_0403], vaddr)
+        assert walker.translate(vaddr) == Mapping(high << 50 | page + offset, (1 << page_shift) - offset)
+    # A block one level up; an entry of the last level that looks like a block is none.
+    size = 1 << 2 * page_shift - 3
+    walker = chain(tables, [*down[:-1], (page & -size) | 3 << 8 | 1], vaddr)
+    assert walker.translate(vaddr).paddr == 3 << 50 | (page & -size) + vaddr % size
+    with pytest.raises(AddressError, match="PTE entry"):
+        chain(tables, [*down, page | 1], vaddr).translate(vaddr)
+
+
+def test_a_radix_entry_of_small_pages_on_ppc64_has_the_address_in_place_whatever_a_hash_mmu_has() -> None:
+    info = Vmcoreinfo.parse(b"OSRELEASE=6.12.0\nPAGESIZE=4096\n")
+    tables = ppc64._tables(12, info, True, "little")
+    assert [(level.shift, level.bits) for level in tables.levels] == [(39, 13), (30, 9), (21, 9), (12, 9)]
+    vaddr, down = 0xC008_0123_4567_89AB, [1 << 63 | (number + 2) * MIB | 9 for number in range(3)]
+    walker = chain(tables, [*down, 0xC000_0000_1234_5000 | 0x18F], vaddr)
+    assert walker.translate(vaddr) == Mapping(0x1234_59AB, 0x1000 - 0x9AB)
+    walker = chain(tables, [*down[:-1], 0xC000_0000_1220_0000 | 0x18F], vaddr)
+    assert walker.translate(vaddr) == Mapping(0x1220_0000 + (vaddr & 0x1FFFFF), 0x200000 - (vaddr & 0x1FFFFF))
+    with pytest.raises(AddressError, match="PTE entry 0x4000000012345000"):
+        chain(tables, [*down, 0x4000_0000_1234_5000], vaddr).translate(vaddr)
