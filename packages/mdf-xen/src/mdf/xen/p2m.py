@@ -94,12 +94,9 @@ class P2m:
     def clear(self, keep: Bitmap, start: int, column: bytes) -> None:
         """Clears in `keep`, a bitmap of the machine, the pages whose byte in `column`, from `start` on, is 1."""
         for first, last, frame in self.runs(start, start + len(column)):
-            at = column.find(1, first - start, last - start)
-            while at >= 0:
-                upto = column.find(0, at, last - start)
-                upto = last - start if upto < 0 else upto
-                keep.clear_range(frame + at - (first - start), frame + upto - (first - start))
-                at = column.find(1, upto, last - start)
+            part = column[first - start : last - start]
+            if 1 in part:
+                keep.clear_column(frame & ~7, bytes(frame & 7) + part)
 
 
 def _until_zero(frames: array[int]) -> array[int]:
