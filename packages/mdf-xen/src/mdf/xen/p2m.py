@@ -95,7 +95,9 @@ class P2m:
         """Clears in `keep`, a bitmap of the machine, the pages whose byte in `column`, from `start` on, is 1."""
         for first, last, frame in self.runs(start, start + len(column)):
             part = column[first - start : last - start]
-            if 1 in part:
+            if part == b"\x01":  # Memory that was ballooned has many runs of a page.
+                keep.clear_range(frame, frame + 1)
+            elif 1 in part:
                 keep.clear_column(frame & ~7, bytes(frame & 7) + part)
 
 
