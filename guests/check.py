@@ -6,6 +6,7 @@ from __future__ import annotations
 import re
 
 from guests.agreement import agreement
+from guests.reference import compare
 from guests.run import Result
 from mdf.core.dumps import open_dump
 from mdf.core.kernel import open_kernel
@@ -20,8 +21,9 @@ def check(result: Result) -> bool:
     """Prints the comparison; whether we agree with the guest."""
     log = _check_log(result)
     pages = _check_pages(result)
-    print(f"{result.name}: {'the same' if log and pages else 'DIFFERENT'}", flush=True)
-    return log and pages
+    dumps = compare(result)
+    print(f"{result.name}: {'the same' if log and pages and dumps else 'DIFFERENT'}", flush=True)
+    return log and pages and dumps
 
 
 def _check_log(result: Result) -> bool:

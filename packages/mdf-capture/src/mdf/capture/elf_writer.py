@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
 
 from mdf.capture.sinks import Sink
 from mdf.core.bitmap import Bitmap
@@ -16,6 +17,7 @@ from mdf.core.messages import Progress
 
 RUN_LEFT_OUT = 256  # Shorter runs of left-out pages are written: a program header costs more than they do.
 _STEP = 1 << 20
+_I386_LOWMEM_END = 0x38000000  # Above it the virtual address in a header means nothing, and stays as it is.
 
 
 @dataclass(frozen=True)
@@ -40,20 +42,23 @@ def _cut(load: ProgramHeader, keep: Bitmap, dump: ElfDump) -> Iterator[Piece]:
     """The head of a segment that begins inside a page is always written."""
     page_size, base = dump.page_size, dump.first_paddr
     first_page = -(-(load.paddr - base) // page_size)
-    start = load.paddr
+    start = named = load.paddr
+    limit = _I386_LOWMEM_END if fnmatchcase(dump.machine, "i?86") else load.end
     data_end = min(base + first_page * page_size, load.end)
     for first, last in keep.runs(first_page, -(-(load.end - base) // page_size)):
         address = base + first * page_size
         gap = (address - data_end) // page_size
         if gap >= RUN_LEFT_OUT:
-            yield Piece(_part(load, start, address, data_end), gap, final=False)
+            yield Piece(_part(load, start, address, data_end, named), gap, final=False)
             start = address
+            named = start if start < limit else named
         data_end = min(base + last * page_size, load.end)
-    yield Piece(_part(load, start, load.end, data_end), -(-(load.end - data_end) // page_size), final=True)
+    yield Piece(_part(load, start, load.end, data_end, named), -(-(load.end - data_end) // page_size), final=True)
 
 
-def _part(load: ProgramHeader, start: int, end: int, data_end: int) -> ProgramHeader:
-    vaddr = (load.vaddr + start - load.paddr) & ((1 << 64) - 1)
+def _part(load: ProgramHeader, start: int, end: int, data_end: int, named: int) -> ProgramHeader:
+    """A piece of a segment; the virtual address in its header is that of the physical address `named`."""
+    vaddr = (load.vaddr + named - load.paddr) & ((1 << 64) - 1)
     return replace(load, paddr=start, vaddr=vaddr, filesz=data_end - start, memsz=end - start)
 
 

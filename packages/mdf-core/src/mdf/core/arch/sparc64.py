@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""sparc64: the dump's segments, and page tables of 3 or 4 levels, of which vmemmap and (since 3.18) all memory is."""
+"""sparc64: the kernel's image, the dump's segments, and page tables of 3 or 4 levels for all the rest."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ _HUGE = 1 << 56
 _FOUR_LEVELS_SINCE = Release(3, 8, 13)
 _FIXED_PAGE_OFFSET_UNTIL = Release(3, 13, 0)
 _FIXED_PAGE_OFFSET = 0xFFFFF800_00000000
+_IMAGE = (0x400000, 0x10000000)  # Modules begin behind it.
 _TOP = 1 << 64
 
 _LOWER = (
@@ -31,9 +32,11 @@ _FOUR_LEVELS = (
 
 
 def machine(dump: Dump, info: Vmcoreinfo) -> AddressSpace:
-    """The address space. Raises MissingInfoError, and AddressError if swapper_pg_dir is in no segment."""
+    """The address space. Raises MissingInfoError, and AddressError if swapper_pg_dir is in none of them."""
     release = info.release
-    direct = tuple(of_segments(dump, 1, _TOP))
+    base = phys_base(dump, info)
+    image = Direct(*_IMAGE, (base + _IMAGE[0]) % _TOP)
+    direct = (*of_segments(dump, 1, _TOP), image)
     if release < _FIXED_PAGE_OFFSET_UNTIL:
         direct = (*direct, Direct(_FIXED_PAGE_OFFSET, _TOP, 0))
     four_levels = release >= _FOUR_LEVELS_SINCE
@@ -41,7 +44,7 @@ def machine(dump: Dump, info: Vmcoreinfo) -> AddressSpace:
         _FOUR_LEVELS if four_levels else _THREE_LEVELS, present=1, address=(1 << 56) - (1 << 13), byteorder="big"
     )
     return AddressSpace(
-        phys_base=phys_base(dump, info),
+        phys_base=base,
         kernel_base=required_symbol(info, "_stext"),
         max_physmem_bits=exported_or(info, "MAX_PHYSMEM_BITS", 53 if four_levels else 49),
         section_size_bits=exported_or(info, "SECTION_SIZE_BITS", 30),
@@ -51,10 +54,11 @@ def machine(dump: Dump, info: Vmcoreinfo) -> AddressSpace:
 
 
 def phys_base(dump: Dump, _info: Vmcoreinfo | None) -> int:
-    """What the original writes: the low 16 bits of the first segment's physical address."""
+    """The image's physical address less its virtual one; 0 in a dump without a segment for it."""
     if dump.phys_base is not None:
         return dump.phys_base
-    return next((segment.paddr & 0xFFFF for segment in dump.segments), 0)
+    images = (segment for segment in dump.segments if _IMAGE[0] <= segment.vaddr < _IMAGE[1])
+    return next((segment.paddr - segment.vaddr for segment in images), 0)
 
 
 ARCHITECTURE = Architecture(machine, phys_base)
