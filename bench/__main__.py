@@ -5,7 +5,6 @@ import argparse
 import importlib.util
 import os
 import shlex
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -13,20 +12,23 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import bench
-from bench import report
-from bench.cases import CASES, Case, Program, Result, time_case
+from bench import chart, report, scaling
+from bench.cases import CASES, OURS, Case, Program, Result, time_case
 from bench.measure import FailedRunError
-from bench.source import ROOT, dump_of, large_vmcore
+from bench.source import ROOT, dump_of, large_vmcore, original
 
-FORMATS = {"text": report.text, "markdown": report.markdown, "json": report.as_json}
+FORMATS = {"text": report.text, "markdown": report.markdown, "json": report.as_json, "svg": chart.svg}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Time the chosen cases and print the results."""
     arguments = parser().parse_args(argv)
     try:
-        ours = Program("ours", arguments.ours or (sys.executable, "-m", "makedumpfile"), environment())
+        ours = Program(OURS, arguments.ours or (sys.executable, "-m", "makedumpfile"), environment())
         reference = Program("reference", arguments.reference, dict(os.environ))
+        if arguments.scaling:
+            print(scaling.text([scaling.scale(gib, ours, arguments.directory) for gib in arguments.scaling]))
+            return 0
         cases = [case for case in CASES if case.name in (arguments.case or [case.name])]
         results = time_cases(cases, ours, reference, arguments)
     except (FailedRunError, OSError) as error:
@@ -47,10 +49,13 @@ def time_cases(cases: Sequence[Case], ours: Program, reference: Program, argumen
         if vmcore.stat().st_size > available_memory() // 2:
             say("the page cache can't hold the vmcore: the disk is timed too")
     for program in (ours, reference):
-        say(f"{program.name}: {version(program)}: {shlex.join(program.command)}")
+        say(f"{program.name}: {version(program).partition(chr(10))[0]}: {shlex.join(program.command)}")
     results = []
     with tempfile.TemporaryDirectory(prefix="bench.", dir=arguments.directory) as scratch:
         for case in cases:
+            if case.codec and f"{case.codec}\tenabled" not in version(reference):
+                say(f"{case.name}: the reference was built without {case.codec}")
+                continue
             say(f"{case.name}: {arguments.pairs} pairs")
             source = vmcore if case.has_input else None
             if vmcore and case.of:
@@ -68,11 +73,11 @@ def environment() -> dict[str, str]:
 
 
 def version(program: Program) -> str:
-    """The first line of its -v."""
+    """What its -v prints: the version, and the codecs it has."""
     result = subprocess.run([*program.command, "-v"], env=program.environment, capture_output=True, text=True)
     if result.returncode:
         raise FailedRunError(f"{shlex.join(program.command)} -v: {result.stderr.strip()[-500:]}")
-    return result.stdout.partition("\n")[0]
+    return result.stdout
 
 
 def available_memory() -> int:
@@ -115,9 +120,12 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument(
         "--reference",
         type=command_line,
-        default=(shutil.which("makedumpfile", path="/usr/bin:/usr/sbin") or "/usr/bin/makedumpfile",),
+        default=original(),
         metavar="COMMAND",
-        help="the original (default: the machine's)",
+        help="the original (default: the newest that tests/judges/fetch.py has fetched, else the machine's)",
+    )
+    made.add_argument(
+        "--scaling", type=positive, nargs="+", metavar="GIB", help="instead, run ours on machines of these sizes"
     )
     made.add_argument("--directory", type=Path, metavar="DIR", help="where the dumps are written and removed again")
     made.add_argument("--format", choices=FORMATS, default="text", help="of the results (default: %(default)s)")

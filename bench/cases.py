@@ -12,7 +12,9 @@ from bench.measure import Usage, measure
 class Case:
     """One way to call makedumpfile: on the vmcore, on a dump made with the options `of`, or without any input.
 
-    With `is_stream` that dump is a flattened stream, and comes on standard input.
+    With `is_stream` that dump is a flattened stream, and comes on standard input. Ours compresses with so many
+    `threads` (0: in the one that reads and writes, as the original; None: it does not compress). `codec` is what the
+    original must have been built with. If `copied`, cp of the vmcore takes the original's place: the limit.
     """
 
     name: str
@@ -20,18 +22,30 @@ class Case:
     of: tuple[str, ...] = ()
     has_input: bool = True
     is_stream: bool = False
+    threads: int | None = 0
+    codec: str = ""
+    copied: bool = False
 
 
 CASES = (
     Case("-d 31", ("-d", "31")),
-    Case("-c -d 31", ("-c", "-d", "31")),
-    Case("-E -d 31", ("-E", "-d", "31")),
+    Case("-d 0, cp", ("-d", "0"), copied=True),
     Case("-d 0", ("-d", "0")),
+    Case("-c -d 31", ("-c", "-d", "31")),
+    Case("-c -d 31, 2 threads", ("-c", "-d", "31"), threads=2),
     Case("-c -d 1", ("-c", "-d", "1")),
+    Case("-c -d 1, 2 threads", ("-c", "-d", "1"), threads=2),
+    Case("-l -d 1", ("-l", "-d", "1"), codec="lzo"),
+    Case("-l -d 1, 2 threads", ("-l", "-d", "1"), threads=2, codec="lzo"),
+    Case("-p -d 1", ("-p", "-d", "1"), codec="snappy"),
+    Case("-z -d 1", ("-z", "-d", "1"), codec="zstd"),
+    Case("-z -d 1, 2 threads", ("-z", "-d", "1"), threads=2, codec="zstd"),
+    Case("-E -d 31", ("-E", "-d", "31")),
     Case("refilter", ("-c", "-d", "31"), of=("-c", "-d", "1")),
-    Case("rearrange", ("-R",), of=("-F", "-c", "-d", "1"), is_stream=True),
-    Case("start-up", ("-v",), has_input=False),
+    Case("rearrange", ("-R",), of=("-F", "-c", "-d", "1"), is_stream=True, threads=None),
+    Case("start-up", ("-v",), has_input=False, threads=None),
 )
+CP, OURS = "cp", "ours"
 
 
 @dataclass(frozen=True)
@@ -44,7 +58,9 @@ class Program:
 
     def run(self, case: Case, source: Path | None, target: Path) -> Usage:
         """What it needs to write the dump `target` of `source`, which is removed, or to run without any."""
-        words = (*self.command, *case.options)
+        words = (*self.command, *(() if self.name == CP else case.options))
+        if self.name == OURS and case.threads is not None:
+            words += ("--num-threads", str(case.threads))
         if source is None:
             return measure(words, None, self.environment)
         if case.is_stream:
@@ -70,6 +86,8 @@ class Result:
 
 def time_case(case: Case, ours: Program, reference: Program, source: Path | None, target: Path, pairs: int) -> Result:
     """Time the case. Each goes first in every other pair; a pair before them fills the caches and isn't counted."""
+    if case.copied:
+        reference = Program(CP, (CP,), reference.environment)
 
     def pair(is_ours_first: bool) -> Pair:
         order = (ours, reference) if is_ours_first else (reference, ours)

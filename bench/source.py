@@ -2,6 +2,7 @@
 """The inputs: a large vmcore, made once, and dumps of it."""
 
 import os
+import shutil
 import subprocess
 import sys
 from contextlib import nullcontext
@@ -11,6 +12,9 @@ from bench.cases import Program
 from bench.measure import FailedRunError
 
 ROOT = Path(__file__).resolve().parents[1]
+sys.path.append(str(ROOT / "tests"))
+
+from judges import fetch  # noqa: E402 (among the tests)
 
 
 def cache() -> Path:
@@ -19,15 +23,25 @@ def cache() -> Path:
     return Path(os.environ.get("MDF_CACHE") or Path(caches, "makedumpfile-tests"))
 
 
-def large_vmcore(gib: int) -> Path:
-    """A vmcore of a machine with `gib` GiB of memory, made by tests/factory."""
-    target = cache() / f"large-{gib}GiB" / "vmcore"
+def original() -> tuple[str, ...]:
+    """The command line of the newest original that is here."""
+    newest = fetch.newest("makedumpfile")
+    if newest:
+        return newest
+    return (shutil.which("makedumpfile", path="/usr/bin:/usr/sbin") or "/usr/bin/makedumpfile",)
+
+
+def large_vmcore(gib: int, stored: int | None = None) -> Path:
+    """A vmcore of a machine with `gib` GiB of memory, made by tests/factory; all but `stored` GiB are a hole."""
+    stored = min(stored or gib, gib)
+    target = cache() / f"large-{gib}GiB-{stored}" / "vmcore"
     if not target.exists():
         target.parent.mkdir(parents=True, exist_ok=True)
         unfinished = target.with_name("unfinished")
         print(f"making {target}", file=sys.stderr)
         environment = os.environ | {"PYTHONPATH": str(ROOT / "tests")}
-        command = [sys.executable, "-m", "factory.large", "--gib", str(gib), str(unfinished)]
+        command = [sys.executable, "-m", "factory.large", "--gib", str(stored)]
+        command += ["--repeat", str(gib - stored), str(unfinished)]
         if subprocess.run(command, env=environment).returncode:
             unfinished.unlink(missing_ok=True)
             raise FailedRunError(f"{' '.join(command)} failed")

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from factory.build import build
 from factory.elf import ElfStyle, Segment, write_headers
+from factory.grown import grown
 from factory.kinds import Anon, Cache, Content, Free, Hugetlb, Kernel, Kind, PageTable, Slab, Thp
 from factory.memory import content
 from factory.spec import MIB, Ram, Spec
@@ -161,11 +162,13 @@ def _gaps(vmcore: Vmcore) -> list[tuple[int, int]]:
     return found
 
 
-def write_large(path: Path, gib: float, seed: int = 1) -> Path:
-    """Write the vmcore to `path`, which is returned."""
+def write_large(path: Path, gib: float, seed: int = 1, repeat: int = 0) -> Path:
+    """Write the vmcore to `path`, which is returned; with `repeat` GiB more of memory, of which nothing is stored."""
     source = random.Random(seed)
     vmcore = build(machine(gib))
     spec, mem_map = vmcore.spec, vmcore.mem_map
+    top = max(4 * GIB, -(-spec.ram[-1].end // GIB) * GIB)
+    whole = grown(vmcore, top, top + repeat * GIB) if repeat else vmcore
     encoder = PageEncoder(
         spec.generation, vmcore.machine.page, spec.word, spec.byteorder, vmcore.machine.image, mem_map.address
     )
@@ -180,7 +183,7 @@ def write_large(path: Path, gib: float, seed: int = 1) -> Path:
     data = pools(source)
     style = ElfStyle()
     with path.open("wb") as file:
-        places = write_headers(vmcore, file, style, vmcore.notes()).places
+        places = write_headers(whole, file, style, whole.notes()).places
         for run in plan:
             file.seek(_position(places, run.pfn))
             pool, left = data[run.pool], run.pages
@@ -208,10 +211,11 @@ def main() -> None:
     """Write one large vmcore."""
     parser = argparse.ArgumentParser(prog="python -m factory.large", description="Writes a large x86_64 vmcore.")
     parser.add_argument("--gib", type=float, default=3, help="GiB of memory (default: 3)")
+    parser.add_argument("--repeat", type=int, default=0, help="GiB of memory more, its struct pages those of the first")
     parser.add_argument("--seed", type=int, default=1, help="the same seed gives the same file (default: 1)")
     parser.add_argument("out", type=Path, metavar="OUT", help="the file to write")
     options = parser.parse_args()
-    write_large(options.out, options.gib, options.seed)
+    write_large(options.out, options.gib, options.seed, options.repeat)
 
 
 if __name__ == "__main__":

@@ -103,3 +103,23 @@ def test_a_huge_empty_bitmap_costs_neither_memory_nor_disk(tmp_path: Path) -> No
     bitmap.set_range(1 << 35, (1 << 35) + 3)
     assert bitmap[(1 << 35) + 2]
     assert not bitmap[(1 << 35) + 3]
+
+
+def test_of_a_bitmap_in_a_file_little_is_in_memory_and_every_bit_stays(tmp_path: Path) -> None:
+    def resident() -> int:
+        lines = Path("/proc/self/status").read_text().splitlines()
+        return next(int(line.split()[1]) << 10 for line in lines if line.startswith(("RssFile", "RssShmem")))
+
+    size = 1 << 27  # 16 MiB
+    before = resident()
+    bitmap = Bitmap(size, Place(tmp_path, 0))
+    bitmap.set_range(0, size)
+    for pfn in range(0, size, 1 << 20):
+        bitmap.clear_column(pfn, b"\x01")
+        bitmap.clear_range(pfn + 9, pfn + 10)
+    assert bitmap.count() == size - 2 * (size >> 20)
+    assert list(bitmap.runs(1 << 20, (1 << 20) + 12)) == [
+        ((1 << 20) + 1, (1 << 20) + 9),
+        ((1 << 20) + 10, (1 << 20) + 12),
+    ]
+    assert resident() - before < 4 << 20

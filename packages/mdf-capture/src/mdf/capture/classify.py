@@ -4,16 +4,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cache
 
 from mdf.capture.pages import Pages
-from mdf.capture.rules import RULES, Kind, Rule, Spread
+from mdf.capture.rules import RULES, Kind, Spread
 
-# The kind of a block, its order, and the first order that can't be.
-Block = tuple[Kind, int, int]
-_ANY_ORDER = 1 << 64
 _SET = re.compile(b"\x01")
 
 
@@ -32,8 +29,8 @@ def classify(pages: Pages, level: int, eligible: int, warn: Callable[[str], None
     """
     open_ = eligible & ~pages.tail
     kinds = bytearray(pages.count)
-    blocks: dict[int, Block] = {}
-    singles = 0
+    orders: dict[int, int] = {}
+    found_kinds = 0
     for rule in RULES:
         if not rule.applies(level):
             continue
@@ -43,51 +40,46 @@ def classify(pages: Pages, level: int, eligible: int, warn: Callable[[str], None
         open_ &= ~found
         heads = found & pages.head if rule.spread is Spread.COMPOUND else found
         # A mask times a kind: each byte is 0 or the kind.
-        singles |= (found ^ heads) * rule.kind
+        found_kinds |= found * rule.kind
         if heads:
-            blocks.update(_blocks(pages, _indices(heads, pages.count), rule))
-    if singles:
-        kinds[:] = singles.to_bytes(pages.count, "little")
-    return Classified(kinds, _spread(pages, kinds, blocks, warn))
+            indices = [match.start() for match in _SET.finditer(heads.to_bytes(pages.count, "little"))]
+            orders.update(zip(indices, _orders(pages, indices, rule.spread), strict=True))
+    if found_kinds:
+        kinds[:] = found_kinds.to_bytes(pages.count, "little")
+    return Classified(kinds, _spread(pages, kinds, orders, warn))
 
 
-def _indices(mask: int, count: int) -> list[int]:
-    return [match.start() for match in _SET.finditer(mask.to_bytes(count, "little"))]
-
-
-def _blocks(pages: Pages, indices: list[int], rule: Rule) -> dict[int, Block]:
-    # Only a free block says an order that has to be checked here.
-    kind, limit = rule.kind, _ANY_ORDER
-    if rule.spread is Spread.BUDDY:
-        orders = pages.buddy_orders(indices)
-        limit = pages.layout.free_area_length or 8 * pages.layout.long_size
-    elif rule.spread is Spread.MAX_ORDER:
-        orders = [pages.max_order] * len(indices)
-    else:
-        orders = list(map(pages.compound_order, indices))
-    return {index: (kind, order, limit) for index, order in zip(indices, orders, strict=True)}
+def _orders(pages: Pages, indices: list[int], spread: Spread) -> Iterable[int]:
+    if spread is Spread.BUDDY:
+        return pages.buddy_orders(indices)
+    if spread is Spread.MAX_ORDER:
+        return [pages.max_order] * len(indices)
+    return map(pages.compound_order, indices)
 
 
 def _spread(
-    pages: Pages, kinds: bytearray, blocks: dict[int, Block], warn: Callable[[str], None]
+    pages: Pages, kinds: bytearray, orders: dict[int, int], warn: Callable[[str], None]
 ) -> tuple[Kind, int] | None:
-    """Fills the blocks in, in order of address; returns the one that reaches beyond the pages."""
+    """Fills the blocks in from their first pages, by address; returns the one that reaches beyond the pages."""
+    # Only a free block says an order that has to be checked here.
+    limit = pages.layout.free_area_length or 8 * pages.layout.long_size
     count, covered = pages.count, 0
-    for index, (kind, order, limit) in sorted(blocks.items()):
-        if index < covered:
+    for index in sorted(orders):
+        order = orders[index]
+        if not order or index < covered:
             continue
-        if not order:
-            kinds[index] = kind
-        elif order >= limit:
+        kind = kinds[index]
+        if order >= limit and kind == Kind.FREE:
             warn(f"WARNING: Invalid free page order: pfn={pages.pfn + index:x}, order={order}, max order={limit - 1}")
+            kinds[index] = Kind.KEEP
         elif (covered := index + (1 << order)) <= count:
             kinds[index:covered] = _filled(kind, order)
         else:
             kinds[index:] = bytes([kind]) * (count - index)
-            return kind, pages.pfn + covered
+            return Kind(kind), pages.pfn + covered
     return None
 
 
 @cache
-def _filled(kind: Kind, order: int) -> bytes:
+def _filled(kind: int, order: int) -> bytes:
     return bytes([kind]) * (1 << order)

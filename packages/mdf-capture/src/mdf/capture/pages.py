@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import cache, cached_property
-from itertools import repeat
+from itertools import chain, repeat
 from struct import Struct
 
 from mdf.capture.columns import Columns
@@ -136,8 +136,8 @@ class Pages(Columns):
         """The largest order of the buddy system."""
         return (self.layout.free_area_length or 1) - 1
 
-    def buddy_orders(self, indices: Iterable[int]) -> list[int]:
+    def buddy_orders(self, indices: Iterable[int]) -> Iterable[int]:
         """page.private of the free blocks at `indices`."""
         unpack = Struct(prefix(self.layout.byteorder) + ("Q" if self.layout.long_size == 8 else "I")).unpack_from
         size, first = self.layout.size, self.layout.private or 0
-        return [order for (order,) in map(unpack, repeat(self._data), [first + index * size for index in indices])]
+        return chain.from_iterable(map(unpack, repeat(self._data), [first + index * size for index in indices]))

@@ -18,6 +18,7 @@ from mdf.core.errors import OutputError
 
 # Bitmaps above this size (4 MiB: 128 GiB of memory in pages of 4 KiB) are kept in a file.
 IN_MEMORY_MAX = 4 << 20
+_STRETCH_SHIFT = 20
 # Pages looked at in one go: a 2 MiB window of struct pages of 64 bytes.
 CHUNK = 1 << 15
 
@@ -66,10 +67,17 @@ class Bitmap:
         self.place = place
         self.nbytes = -(-size // 8)
         self._bits: bytearray | mmap.mmap
+        self._stretch = 0
         if self.nbytes > place.in_memory_max:
             self._bits = _file_backed(self.nbytes, place.directory)
         else:
             self._bits = bytearray(self.nbytes)
+
+    def _move_on(self, at: int) -> None:
+        """Byte `at` is next: what is mapped of a file counts as the process's memory, so it goes stretch by stretch."""
+        if at >> _STRETCH_SHIFT != self._stretch and isinstance(self._bits, mmap.mmap):
+            self._stretch = at >> _STRETCH_SHIFT
+            self._bits.madvise(mmap.MADV_DONTNEED)  # The file keeps it.
 
     def __getitem__(self, pfn: int) -> bool:
         return 0 <= pfn < self.size and bool(self._bits[pfn >> 3] >> (pfn & 7) & 1)
@@ -96,6 +104,7 @@ class Bitmap:
             step = 1 << 20
             for at in range(first + 1, last, step):
                 upto = min(at + step, last)
+                self._move_on(at)
                 self._bits[at:upto] = (b"\xff" if value else b"\x00") * (upto - at)
 
     def _merge(self, index: int, mask: int, value: bool) -> None:
@@ -104,10 +113,12 @@ class Bitmap:
 
     def read(self, offset: int, size: int) -> bytes:
         """Up to `size` bytes of packed bits from byte `offset`."""
+        self._move_on(offset)
         return bytes(self._bits[offset : offset + size])
 
     def write(self, offset: int, bits: bytes) -> None:
         """Replaces packed bits from byte `offset`, as far as the bitmap reaches; bits beyond its size are dropped."""
+        self._move_on(offset)
         bits = bits[: self.nbytes - offset]
         self._bits[offset : offset + len(bits)] = bits
         if offset + len(bits) == self.nbytes and self.size & 7:

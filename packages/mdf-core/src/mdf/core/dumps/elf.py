@@ -79,8 +79,12 @@ class ElfDump(Dump):
         return self.source.read(header.offset, header.filesz, "PT_NOTE")
 
     def read(self, paddr: int, size: int) -> bytes:
+        start = paddr - self.first_paddr
+        where = self._offset(start, start + size)
+        if where is not None:
+            return self.source.read(where, size, "a PT_LOAD")
         buffer = bytearray(size)
-        if not self._fill(paddr - self.first_paddr, memoryview(buffer)):
+        if not self._fill(start, memoryview(buffer)):
             raise AddressError(f"Physical address {paddr:#x} is not in {self.source.path}.")
         return bytes(buffer)
 
