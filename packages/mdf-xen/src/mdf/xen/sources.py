@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
 from mdf.core.dumps import Dump
 from mdf.core.errors import MissingInfoError
@@ -17,18 +16,19 @@ _MARK = "SYMBOL(domain_list)"
 _HINT = "Specify '--xen-syms' option or '--xen-vmcoreinfo' option."
 
 
-def is_hypervisors(path: Path) -> bool:
-    """Whether a file with lines of VMCOREINFO is (also) a hypervisor's. Raises InputError, FormatError."""
-    return _MARK in read_text(path, "PAGESIZE", "It takes a file that -g has written.").values
-
-
 def with_sources_told_apart(options: XenOptions) -> XenOptions:
-    """The same options: what is given as a kernel's text and is a hypervisor's, or both, becomes that."""
-    text = options.dump.vmcoreinfo
-    if text is None or not is_hypervisors(text):
+    """The same options: what is given as a kernel's text and is a hypervisor's, or both, becomes that.
+
+    Raises InputError or FormatError for a file that is neither.
+    """
+    path = options.dump.vmcoreinfo
+    if path is None:
         return options
-    told = replace(options, xen_vmcoreinfo=options.xen_vmcoreinfo or text)
-    if "OSRELEASE" in read_text(text, "PAGESIZE", "").values:
+    text = read_text(path, "PAGESIZE", "It takes a file that -g has written.")
+    if _MARK not in text.values:
+        return options
+    told = replace(options, xen_vmcoreinfo=options.xen_vmcoreinfo or path)
+    if "OSRELEASE" in text.values:
         return told
     dump = replace(options.dump, vmcoreinfo=None)
     return replace(told, dump=dump, split=options.split and replace(options.split, dump=dump))
