@@ -91,7 +91,7 @@ def _flattened(data: bytes) -> None:
         source = os.open(path, os.O_RDONLY)
         try:
             rearrange.rearrange(source, str(target))
-        except rearrange.RearrangeError:
+        except (rearrange.RearrangeError, OSError):
             assert not target.exists()
         finally:
             os.close(source)

@@ -301,20 +301,25 @@ def _sync(file: int) -> None:
             raise
 
 
+def _link(temporary: str, name: str) -> None:
+    try:
+        os.link(temporary, name)
+    except FileExistsError:
+        raise _exists(name) from None
+    except OSError:  # A file system without hard links.
+        _check_target(name, False)
+        os.rename(temporary, name)
+
+
 def _publish(temporary: str, name: str, force: bool) -> None:
     """Gives the file its final name; without `force` never that of another file."""
-    if force:
-        os.rename(temporary, name)
-    else:
-        try:
-            os.link(temporary, name)
-        except FileExistsError:
-            raise _exists(name) from None
-        except OSError:  # A file system without hard links.
-            _check_target(name, force)
-            os.rename(temporary, name)
+    # First of all: once the file has its name, nothing may fail that can fail before.
     directory = os.open(os.path.dirname(name), os.O_RDONLY | os.O_DIRECTORY)
     try:
+        if force:
+            os.rename(temporary, name)
+        else:
+            _link(temporary, name)
         _sync(directory)
     finally:
         os.close(directory)

@@ -79,11 +79,14 @@ class Output:
 
 
 def _create(path: Path, force: bool) -> int:
-    flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | (os.O_TRUNC if force else os.O_EXCL)
+    # A FIFO that nobody reads is an error: not a run that waits for ever.
+    flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK | (os.O_TRUNC if force else os.O_EXCL)
     try:
-        return os.open(path, flags, 0o600)
+        descriptor = os.open(path, flags, 0o600)
     except OSError as error:
         raise _cannot_open(path, error.errno or 0) from error
+    os.set_blocking(descriptor, True)
+    return descriptor
 
 
 def _cannot_open(path: Path, number: int) -> OutputError:
