@@ -106,6 +106,7 @@ def _sparc64(spec: Spec) -> Form:
     leaf = _flags(s33=0x8100000000000010, s23=0x8100000000000010, s13=0x8000000000000010)
     return Form(43, "sparc64", shifts, (10,) * len(shifts), lambda paddr: paddr, lambda entry: entry, leaf,
                 (33, 23, 13) if len(shifts) == 4 else (23, 13), 0xFFFFF80000000000, 0x100000000,
+                mapped=spec.generation.release >= (3, 13, 0),
                 image=lambda _: 0x400000)  # fmt: skip
 
 

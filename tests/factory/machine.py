@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from factory.forms import Form
 from factory.layout import NodeLayout, PageLayout, page_layout
@@ -134,13 +134,16 @@ def _lay_out_formed(spec: Spec, form: Form, memory: Memory, paddr: int, size: in
         raise ValueError(f"{spec.arch} has {form.bits_of_word} bits")
     direct = form.direct - (spec.first_pfn * spec.page_size if form.counted else 0)
     image = form.image(paddr) if form.image else direct + paddr
-    top = form.width << form.bits[0]
-    root = memory.allocate(top, top)
-    tables = FormedTables(memory, root, form)
     page, node = _layouts(spec)
     vmemmap = form.vmalloc - spec.first_pfn * page.size
-    machine = Machine(spec, memory, page, node, paddr, size, direct, image, vmemmap, None, tables)
-    machine.symbols["swapper_pg_dir"] = direct + root
+    machine = Machine(spec, memory, page, node, paddr, size, direct, image, vmemmap, None)
+    top = form.width << form.bits[0]
+    if form.image:  # The top table is in the image, as all that has a symbol.
+        tables = FormedTables(memory, machine.symbol("swapper_pg_dir", top, top), form)
+    else:
+        tables = FormedTables(memory, memory.allocate(top, top), form)
+        machine.symbols["swapper_pg_dir"] = direct + tables.root
+    machine = replace(machine, formed=tables)
     if form.mapped:
         for ram in spec.ram:
             tables.map(direct + ram.start, ram.start, ram.end - ram.start, form.leaves[-1])

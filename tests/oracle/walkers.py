@@ -146,7 +146,7 @@ def mips64(memory: Memory, vaddr: int) -> int:
     shift = _page_shift(memory)
     wide = shift - 3
     pfn_at = 14 + shift - 12 if _release(memory) >= (5, 3) else 13 + shift - 12
-    top = _swapper(memory) & 0x07FFFFFFFFFFFFFF
+    top = mips64(memory, _swapper(memory))
     entry = memory.number_at(top + (vaddr >> shift + 2 * wide) % (1 << (wide + 1 if shift == 12 else wide)) * 8, 8)
     if entry == 0 or entry % (1 << shift):
         raise _no(vaddr)
@@ -191,7 +191,9 @@ def ia64(memory: Memory, vaddr: int) -> int:
         return found
     shift = _page_shift(memory)
     levels = 4 if memory.line("CONFIG_PGTABLE_4") == "y" else 3
-    table = _swapper(memory) & 0x1FFFFFFFFFFFFFFF
+    symbol = _swapper(memory)
+    table = symbol & 0x1FFFFFFFFFFFFFFF if symbol >> 61 in (6, 7) else memory.by_load(symbol)
+    assert table is not None
     for level in range(levels - 1, 0, -1):
         entry = memory.number_at(table + (vaddr >> shift + level * (shift - 3)) % (1 << shift - 3) * 8, 8)
         if not entry:
