@@ -17,6 +17,7 @@ from mdf.core.errors import MdfError
 
 # Who logged a line: the reference shows it since 1.7.3.
 CALLER = re.compile(rb"\] \[ *[CT]\d+\] ")
+COMPOUND_INFO = b"\nOFFSET(page.compound_info)="
 OURS = (sys.executable, "-m", "makedumpfile")
 
 
@@ -37,13 +38,18 @@ def run(*command: str | Path, stdin: Path | None = None) -> tuple[int, str]:
 
 
 def same_pages(one: Path, other: Path) -> bool:
-    """Whether two dumps have the same pages with the same contents, however they are compressed."""
+    """Whether two dumps have the same pages with the same contents, however they are compressed.
+
+    Of kernels since 7.1 `one` may have more: releases of the reference up to 1.7.9 don't know `compound_info`, take the
+    tails of the kernel's own compound pages for pages of processes, and lose them.
+    """
     first, second = DumpFile(one), DumpFile(other)
+    same = first.pfns == second.pfns or (COMPOUND_INFO in first.data and set(first.pfns) > set(second.pfns))
     return (
-        first.bitmap1 == second.bitmap1
-        and first.bitmap2 == second.bitmap2
+        same
+        and first.bitmap1 == second.bitmap1
         and first.utsname == second.utsname
-        and all(first.page(pfn) == second.page(pfn) for pfn in first.pfns)
+        and all(first.page(pfn) == second.page(pfn) for pfn in second.pfns)
     )
 
 
