@@ -4,42 +4,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from factory.form import Form, mask
+from factory.wide_forms import WIDE_FORMS
 
 if TYPE_CHECKING:
     from factory.spec import Spec
-
-
-@dataclass(frozen=True)
-class Form:
-    """Tables from the top level down: an entry of level n covers `1 << shifts[n]` bytes, a table has `1 << bits[n]`.
-
-    `table` makes the entry that leads to a table, `address` gets the table's address out of it, `leaf` makes the entry
-    that maps memory in pages of `1 << shift` bytes: (paddr, shift). `leaves` are those shifts. Tables below the top
-    begin at `inset` in the pages that are allocated for them.
-
-    `direct` is the virtual address of the first byte of memory (`counted`) or of physical address 0, `mapped` says
-    whether tables map all of it; the kernel's image at a physical address is at `image`, or where the direct map has
-    it. `vmalloc` is where tables are all there is.
-    """
-
-    machine: int
-    name: str
-    shifts: tuple[int, ...]
-    bits: tuple[int, ...]
-    table: Callable[[int], int]
-    address: Callable[[int], int]
-    leaf: Callable[[int, int], int]
-    leaves: tuple[int, ...]
-    direct: int
-    vmalloc: int
-    width: int = 8
-    inset: int = 0
-    mapped: bool = False
-    counted: bool = False
-    image: Callable[[int], int] | None = None
-    bits_of_word: int = 64
 
 
 def _flags(**by_shift: int) -> Callable[[int, int], int]:
@@ -47,32 +18,28 @@ def _flags(**by_shift: int) -> Callable[[int, int], int]:
     return lambda paddr, shift: paddr | by_shift[f"s{shift}"]
 
 
-def _mask(mask: int) -> Callable[[int], int]:
-    return lambda entry: entry & mask
-
-
 def _i386(_spec: Spec) -> Form:
     leaf = _flags(s22=0xE3, s12=0x163)
-    return Form(3, "i686", (22, 12), (10, 10), lambda paddr: paddr | 0x67, _mask(0xFFFFF000), leaf, (22, 12),
+    return Form(3, "i686", (22, 12), (10, 10), lambda paddr: paddr | 0x67, mask(0xFFFFF000), leaf, (22, 12),
                 0xC0000000, 0xF0000000, width=4, mapped=True, bits_of_word=32)  # fmt: skip
 
 
 def _i386_pae(_spec: Spec) -> Form:
     leaf = _flags(s21=1 << 63 | 0x11E3, s12=1 << 63 | 0x163)
-    return Form(3, "i686", (30, 21, 12), (2, 9, 9), lambda paddr: paddr | 1, _mask(0xFFFFFFFFFF000), leaf, (21, 12),
+    return Form(3, "i686", (30, 21, 12), (2, 9, 9), lambda paddr: paddr | 1, mask(0xFFFFFFFFFF000), leaf, (21, 12),
                 0xC0000000, 0xF0000000, mapped=True, bits_of_word=32)  # fmt: skip
 
 
 def _arm(_spec: Spec) -> Form:
     # Linux has its own table in the first half of a page, and the processor's behind it.
     leaf = _flags(s24=0x4040E, s20=0x1141E, s16=0x5D, s12=0x45F)
-    return Form(40, "armv7l", (20, 12), (12, 8), lambda paddr: paddr | 0x11, _mask(0xFFFFFC00), leaf, (24, 20, 16, 12),
+    return Form(40, "armv7l", (20, 12), (12, 8), lambda paddr: paddr | 0x11, mask(0xFFFFFC00), leaf, (24, 20, 16, 12),
                 0xC0000000, 0xF0000000, width=4, inset=0xC00, mapped=True, counted=True, bits_of_word=32)  # fmt: skip
 
 
 def _arm_lpae(_spec: Spec) -> Form:
     leaf = _flags(s30=0x60000000000701, s21=0x60000000000711, s12=0x60000000000713)
-    return Form(40, "armv7l", (30, 21, 12), (2, 9, 9), lambda paddr: paddr | 3, _mask(0xFFFFFFF000), leaf, (30, 21, 12),
+    return Form(40, "armv7l", (30, 21, 12), (2, 9, 9), lambda paddr: paddr | 3, mask(0xFFFFFFF000), leaf, (30, 21, 12),
                 0xC0000000, 0xF0000000, mapped=True, counted=True, bits_of_word=32)  # fmt: skip
 
 
@@ -84,7 +51,7 @@ def _loongarch64(spec: Spec) -> Form:
     shifts, bits = _three(spec.page_shift), spec.page_shift - 3
     huge, small = 1 << 62 | 1 << 12 | 0x1D3, 1 << 62 | 0x1D3
     return Form(258, "loongarch64", shifts, (bits,) * 3, lambda paddr: paddr | 0x9000000000000000,
-                _mask(0xFFFFFFFFFFFF), lambda paddr, shift: paddr | (small if shift == spec.page_shift else huge),
+                mask(0xFFFFFFFFFFFF), lambda paddr, shift: paddr | (small if shift == spec.page_shift else huge),
                 shifts, 0x9000000000000000, 0xFFFF800000000000)  # fmt: skip
 
 
@@ -97,7 +64,7 @@ def _mips64(spec: Spec) -> Form:
         return paddr << (2 if special else 1) | hardware << 2 | 0b1111 | (0x10 if shift > spec.page_shift else 0)
 
     return Form(8, "mips64", shifts, (bits + (spec.page_shift == 12), bits, bits),
-                lambda paddr: paddr | 0x9800000000000000, _mask(0xFFFFFFFFFFFF), leaf, shifts[1:],
+                lambda paddr: paddr | 0x9800000000000000, mask(0xFFFFFFFFFFFF), leaf, shifts[1:],
                 0x9800000000000000, 0xC000000000000000, image=lambda paddr: 0xFFFFFFFF80000000 + paddr)  # fmt: skip
 
 
@@ -106,8 +73,7 @@ def _sparc64(spec: Spec) -> Form:
     leaf = _flags(s33=0x8100000000000010, s23=0x8100000000000010, s13=0x8000000000000010)
     return Form(43, "sparc64", shifts, (10,) * len(shifts), lambda paddr: paddr, lambda entry: entry, leaf,
                 (33, 23, 13) if len(shifts) == 4 else (23, 13), 0xFFFFF80000000000, 0x100000000,
-                mapped=spec.generation.release >= (3, 13, 0),
-                image=lambda _: 0x400000)  # fmt: skip
+                mapped=spec.generation.release >= (3, 13, 0), image=lambda _: 0x400000)  # fmt: skip
 
 
 def _ia64(spec: Spec) -> Form:
@@ -141,6 +107,7 @@ FORMS: dict[str, Callable[[Spec], Form]] = {
     "ia64": _ia64,
     "ppc": _ppc,
     "ppc-book-e": _ppc_book_e,
+    **WIDE_FORMS,
 }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from factory.forms import Form
+from factory.form import Form
 from factory.layout import NodeLayout, PageLayout, page_layout
 from factory.memory import Memory
 from factory.paging import PageTables
@@ -137,14 +137,17 @@ def _lay_out_formed(spec: Spec, form: Form, memory: Memory, paddr: int, size: in
     page, node = _layouts(spec)
     vmemmap = form.vmalloc - spec.first_pfn * page.size
     machine = Machine(spec, memory, page, node, paddr, size, direct, image, vmemmap, None)
-    top = form.width << form.bits[0]
     if form.image:  # The top table is in the image, as all that has a symbol.
+        top = form.width << form.bits[0]
         tables = FormedTables(memory, machine.symbol("swapper_pg_dir", top, top), form)
+        tables.clear(tables.root, top, 0)
     else:
-        tables = FormedTables(memory, memory.allocate(top, top), form)
+        tables = FormedTables.new(memory, form)
         machine.symbols["swapper_pg_dir"] = direct + tables.root
     machine = replace(machine, formed=tables)
     if form.mapped:
         for ram in spec.ram:
             tables.map(direct + ram.start, ram.start, ram.end - ram.start, form.leaves[-1])
+    if form.prepare:
+        form.prepare(machine)
     return machine

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Literal
 
-from factory.forms import Form, form_of
+from factory.form import Form
+from factory.forms import form_of
 from factory.generation import Generation, generation
 from factory.kinds import Content, Placement
 from factory.layout import ByteOrder

@@ -3,9 +3,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from factory.forms import Form
+from factory.form import Form
 from factory.memory import Memory
 
 
@@ -16,6 +16,24 @@ class FormedTables:
     memory: Memory
     root: int
     form: Form
+
+    @classmethod
+    def new(cls, memory: Memory, form: Form) -> FormedTables:
+        """A top table with nothing in it."""
+        tables = cls(memory, 0, form)
+        return replace(tables, root=tables.allocate(form.width << form.bits[0], 0))
+
+    def allocate(self, size: int, level: int) -> int:
+        """Physical address of a new table with nothing in it, aligned to its size."""
+        table = self.memory.allocate(size, size)
+        self.clear(table, size, level)
+        return table
+
+    def clear(self, table: int, size: int, level: int) -> None:
+        """Nothing in a table."""
+        if empty := self.form.empty(self.form.shifts[level]):
+            for slot in range(table, table + size, self.form.width):
+                self.memory.write_integer(slot, empty, self.form.width)
 
     def map(self, vaddr: int, paddr: int, size: int, shift: int) -> None:
         """Map at least [vaddr, vaddr + size) to [paddr, ...) with pages of `1 << shift` bytes."""
@@ -36,7 +54,8 @@ class FormedTables:
     def put(self, vaddr: int, level: int, entry: int) -> None:
         """Write an entry as it is at a level of the walk of `vaddr`."""
         slot = self.slots(vaddr, level)[-1]
-        if int.from_bytes(self.memory.read(slot, self.form.width), self.memory.byteorder) not in (0, entry):
+        empty = self.form.empty(self.form.shifts[level])
+        if int.from_bytes(self.memory.read(slot, self.form.width), self.memory.byteorder) not in (empty, entry):
             raise ValueError(f"{vaddr:#x} is mapped already")
         self.memory.write_integer(slot, entry, self.form.width)
 
@@ -48,9 +67,9 @@ class FormedTables:
             if number == level:
                 break
             entry = int.from_bytes(self.memory.read(slots[-1], form.width), self.memory.byteorder)
-            if not entry:
+            if entry == form.empty(shift):
                 size = form.inset + (form.width << form.bits[number + 1])
-                entry = form.table(self.memory.allocate(size) + form.inset)
+                entry = form.table(self.allocate(size, number + 1) + form.inset) | form.mark(shift)
                 self.memory.write_integer(slots[-1], entry, form.width)
             table = form.address(entry)
         return slots

@@ -36,7 +36,9 @@ def vmcoreinfo(machine: Machine) -> str:
         if line.value is not None and (spec.debuginfo or line.since <= release < line.until)
     ]
     kept = [line for line in lines if line.split("=")[0] not in spec.without]
-    return "\n".join((*kept, *spec.extra)) + "\n"
+    # The first of two lines with one key counts.
+    own = spec.form.lines if spec.form else ()
+    return "\n".join((*own, *kept, *spec.extra)) + "\n"
 
 
 def _symbols(machine: Machine) -> list[Line]:
@@ -150,7 +152,7 @@ def _machine(machine: Machine) -> list[Line]:
     return [
         Line("NUMBER(phys_base)", machine.phys_base if x86_64 else None, (4, 10, 0)),
         *(Line(f"SYMBOL({name})", f"{symbols[name]:x}") for name in ("init_level4_pgt", "init_top_pgt", "node_data",
-                                                                    "pgdat_list") if name in symbols),
+                                                                    "pgdat_list", "high_memory") if name in symbols),
         Line("LENGTH(node_data)", NODE_SLOTS if lookup is Lookup.NODE_DATA else None),
         Line("LENGTH(pgdat_list)", NODE_SLOTS if lookup is Lookup.PGDAT_ARRAY else None),
         Line("NUMBER(N_ONLINE)", N_ONLINE if "node_states" in symbols else None),

@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import Literal
 
 from oracle.walkers import WALKERS
+from oracle.wide_walkers import arm64, ppc64, riscv64, s390x
 
 PRESENT, LARGE, ADDRESS = 1, 1 << 7, 0x000FFFFFFFFFF000
 EM_X86_64, EM_ARM = 62, 40
 EM_32_BITS = (3, 20, EM_ARM)
+ALL_WALKERS = WALKERS | {21: ppc64, 22: s390x, 183: arm64, 243: riscv64}
 
 
 @dataclass(frozen=True)
@@ -182,7 +184,7 @@ class Image:
             return self._walk(vaddr)
         if self.linear_base is not None:
             return vaddr - self.linear_base
-        walker = WALKERS.get(self.machine)
+        walker = ALL_WALKERS.get(self.machine)
         if walker:
             return walker(self, vaddr)
         found = self.by_load(vaddr)

@@ -33,57 +33,61 @@ class Memory(Protocol):
 Walk = Callable[[Memory, int], int]
 
 
-def _swapper(memory: Memory) -> int:
+def swapper(memory: Memory) -> int:
+    """The virtual address of the top table."""
     text = memory.line("SYMBOL(swapper_pg_dir)")
     assert text is not None
     return int(text, 16)
 
 
-def _page_shift(memory: Memory) -> int:
+def page_shift(memory: Memory) -> int:
+    """The page size, as a power of two."""
     return int(memory.line("PAGESIZE") or 0).bit_length() - 1
 
 
-def _release(memory: Memory) -> tuple[int, ...]:
+def release(memory: Memory) -> tuple[int, ...]:
+    """The numbers of the kernel's release."""
     return tuple(int(part) for part in (memory.line("OSRELEASE") or "").split("-")[0].split("."))
 
 
-def _no(vaddr: int) -> LookupError:
+def no(vaddr: int) -> LookupError:
+    """What a walk raises."""
     return LookupError(f"{vaddr:#x} is not mapped")
 
 
 def i386(memory: Memory, vaddr: int) -> int:
     """Intel's manual, volume 3, chapter 4."""
-    top = _swapper(memory) - 0xC0000000
+    top = swapper(memory) - 0xC0000000
     if memory.line("CONFIG_X86_PAE") != "y":
         entry = memory.number_at(top + (vaddr >> 22) * 4, 4)
         if not entry & 1:
-            raise _no(vaddr)
+            raise no(vaddr)
         if entry & 0x80:
             return (entry & 0xFFC00000) + (vaddr & 0x3FFFFF)
         entry = memory.number_at((entry & 0xFFFFF000) + (vaddr >> 12 & 1023) * 4, 4)
         if not entry & 1:
-            raise _no(vaddr)
+            raise no(vaddr)
         return (entry & 0xFFFFF000) + (vaddr & 0xFFF)
     entry = memory.number_at(top + (vaddr >> 30) * 8, 8)
     if not entry & 1:
-        raise _no(vaddr)
+        raise no(vaddr)
     entry = memory.number_at((entry & 0x000FFFFFFFFFF000) + (vaddr >> 21 & 511) * 8, 8)
     if not entry & 1:
-        raise _no(vaddr)
+        raise no(vaddr)
     if entry & 0x80:
         return (entry & 0x000FFFFFFFE00000) + (vaddr & 0x1FFFFF)
     entry = memory.number_at((entry & 0x000FFFFFFFFFF000) + (vaddr >> 12 & 511) * 8, 8)
     if not entry & 1:
-        raise _no(vaddr)
+        raise no(vaddr)
     return (entry & 0x000FFFFFFFFFF000) + (vaddr & 0xFFF)
 
 
 def arm(memory: Memory, vaddr: int) -> int:
     """Short descriptors where they map the table itself, else long ones."""
-    swapper = _swapper(memory)
-    top = swapper - 0xC0000000 + memory.first_load()
+    symbol = swapper(memory)
+    top = symbol - 0xC0000000 + memory.first_load()
     try:
-        is_short = _arm_short(memory, top, swapper) == top
+        is_short = _arm_short(memory, top, symbol) == top
     except LookupError:
         is_short = False
     return (_arm_short if is_short else _arm_long)(memory, top, vaddr)
@@ -96,13 +100,13 @@ def _arm_short(memory: Memory, top: int, vaddr: int) -> int:
             return (entry & 0xFF000000) + (vaddr & 0xFFFFFF)
         return (entry & 0xFFF00000) + (vaddr & 0xFFFFF)
     if entry & 3 == 0:
-        raise _no(vaddr)
+        raise no(vaddr)
     entry = memory.number_at((entry & 0xFFFFFC00) + (vaddr >> 12 & 255) * 4, 4)
     if entry & 2:
         return (entry & 0xFFFFF000) + (vaddr & 0xFFF)
     if entry & 1:
         return (entry & 0xFFFF0000) + (vaddr & 0xFFFF)
-    raise _no(vaddr)
+    raise no(vaddr)
 
 
 def _arm_long(memory: Memory, top: int, vaddr: int) -> int:
@@ -113,28 +117,28 @@ def _arm_long(memory: Memory, top: int, vaddr: int) -> int:
         if kind == (3 if shift == 12 else 1):
             return (entry & 0xFFFFFFF000 & -(1 << shift)) + vaddr % (1 << shift)
         if kind != 3:
-            raise _no(vaddr)
+            raise no(vaddr)
         table = entry & 0xFFFFFFF000
-    raise _no(vaddr)
+    raise no(vaddr)
 
 
 def loongarch64(memory: Memory, vaddr: int) -> int:
     """Windows, else tables; bit 6 of a directory's entry is a large page, bit 7 present."""
     if vaddr >> 62 == 2:
         return vaddr & 0x0FFFFFFFFFFFFFFF
-    shift = _page_shift(memory)
+    shift = page_shift(memory)
     wide = shift - 3
-    table = _swapper(memory) & 0xFFFFFFFFFFFF
+    table = swapper(memory) & 0xFFFFFFFFFFFF
     for covered in (shift + 2 * wide, shift + wide, shift):
         entry = memory.number_at(table + (vaddr >> covered) % (1 << wide) * 8, 8)
         if covered == shift or entry & 0xC0 == 0xC0:
             if not entry & 0x80:
-                raise _no(vaddr)
+                raise no(vaddr)
             return (entry & 0x0000FFFFFFFFF000 & -(1 << covered)) + vaddr % (1 << covered)
         if entry == 0 or entry % (1 << shift):
-            raise _no(vaddr)
+            raise no(vaddr)
         table = entry & 0x0000FFFFFFFFFFFF
-    raise _no(vaddr)
+    raise no(vaddr)
 
 
 def mips64(memory: Memory, vaddr: int) -> int:
@@ -143,22 +147,22 @@ def mips64(memory: Memory, vaddr: int) -> int:
         return vaddr & 0x1FFFFFFF
     if vaddr >> 62 == 2:
         return vaddr & 0x07FFFFFFFFFFFFFF
-    shift = _page_shift(memory)
+    shift = page_shift(memory)
     wide = shift - 3
-    pfn_at = 14 + shift - 12 if _release(memory) >= (5, 3) else 13 + shift - 12
-    top = mips64(memory, _swapper(memory))
+    pfn_at = 14 + shift - 12 if release(memory) >= (5, 3) else 13 + shift - 12
+    top = mips64(memory, swapper(memory))
     entry = memory.number_at(top + (vaddr >> shift + 2 * wide) % (1 << (wide + 1 if shift == 12 else wide)) * 8, 8)
     if entry == 0 or entry % (1 << shift):
-        raise _no(vaddr)
+        raise no(vaddr)
     entry = memory.number_at((entry & 0xFFFFFFFFFFFF) + (vaddr >> shift + wide) % (1 << wide) * 8, 8)
     if entry & 0x11 == 0x11:
         size = 1 << shift + wide
         return ((entry >> pfn_at << shift) & -size) + vaddr % size
     if entry == 0 or entry % (1 << shift):
-        raise _no(vaddr)
+        raise no(vaddr)
     entry = memory.number_at((entry & 0xFFFFFFFFFFFF) + (vaddr >> shift) % (1 << wide) * 8, 8)
     if not entry & 1:
-        raise _no(vaddr)
+        raise no(vaddr)
     return (entry >> pfn_at << shift) + vaddr % (1 << shift)
 
 
@@ -167,9 +171,9 @@ def sparc64(memory: Memory, vaddr: int) -> int:
     found = memory.by_load(vaddr)
     if found is not None:
         return found
-    table = memory.by_load(_swapper(memory))
+    table = memory.by_load(swapper(memory))
     assert table is not None
-    four = _release(memory) >= (3, 8, 13)
+    four = release(memory) >= (3, 8, 13)
     for shift in (43, 33, 23, 13) if four else (33, 23, 13):
         entry = memory.number_at(table + (vaddr >> shift & 1023) * 8, 8)
         valid = entry >> 63 or entry >> 4 & 1
@@ -177,9 +181,9 @@ def sparc64(memory: Memory, vaddr: int) -> int:
         if (shift == 13 and valid) or huge:
             return (entry & 0x00FFFFFFFFFFE000 & -(1 << shift)) + vaddr % (1 << shift)
         if not entry or shift == 13:
-            raise _no(vaddr)
+            raise no(vaddr)
         table = entry & 0x00FFFFFFFFFFE000
-    raise _no(vaddr)
+    raise no(vaddr)
 
 
 def ia64(memory: Memory, vaddr: int) -> int:
@@ -189,19 +193,19 @@ def ia64(memory: Memory, vaddr: int) -> int:
     found = memory.by_load(vaddr)
     if found is not None:
         return found
-    shift = _page_shift(memory)
+    shift = page_shift(memory)
     levels = 4 if memory.line("CONFIG_PGTABLE_4") == "y" else 3
-    symbol = _swapper(memory)
+    symbol = swapper(memory)
     table = symbol & 0x1FFFFFFFFFFFFFFF if symbol >> 61 in (6, 7) else memory.by_load(symbol)
     assert table is not None
     for level in range(levels - 1, 0, -1):
         entry = memory.number_at(table + (vaddr >> shift + level * (shift - 3)) % (1 << shift - 3) * 8, 8)
         if not entry:
-            raise _no(vaddr)
+            raise no(vaddr)
         table = entry
     entry = memory.number_at(table + (vaddr >> shift) % (1 << shift - 3) * 8, 8)
     if not entry & 1:
-        raise _no(vaddr)
+        raise no(vaddr)
     return (entry & 0x0003FFFFFFFFF000 & -(1 << shift)) + vaddr % (1 << shift)
 
 
@@ -210,13 +214,13 @@ def ppc(memory: Memory, vaddr: int) -> int:
     found = memory.by_load(vaddr)
     if found is not None:
         return found
-    entry = memory.number_at(_swapper(memory) - 0xC0000000 + (vaddr >> 22) * 4, 4)
+    entry = memory.number_at(swapper(memory) - 0xC0000000 + (vaddr >> 22) * 4, 4)
     if not entry:
-        raise _no(vaddr)
+        raise no(vaddr)
     table = entry - 0xC0000000 if entry >= 0xC0000000 else entry
     entry = memory.number_at(table + (vaddr >> 12 & 1023) * 4, 4)
     if not entry & 1:
-        raise _no(vaddr)
+        raise no(vaddr)
     return (entry & 0xFFFFF000) + (vaddr & 0xFFF)
 
 

@@ -63,6 +63,41 @@ MACHINES = {
     ),
     "sparc64, 3 levels": wide("sparc64", "3.8.0", Model.SPARSEMEM_EXTREME, page_shift=13, byteorder="big"),
     "ia64, vmem_map": wide("ia64", "3.10.0", Model.DISCONTIGMEM, page_shift=14, mem_map_leaf=14),
+    "arm64, 4 KiB, vmemmap": wide(
+        "arm64-48", "6.12.0", Model.SPARSEMEM_EXTREME, mem_map_leaf=21, section_size_bits=24, max_physmem_bits=36
+    ),
+    "arm64, 64 KiB, SPARSEMEM_EXTREME": wide(
+        "arm64-48", "6.1.0", Model.SPARSEMEM_EXTREME, page_shift=16, section_size_bits=24, max_physmem_bits=36
+    ),
+    "riscv64, FLATMEM": wide("riscv64-39", "5.10.0", Model.FLATMEM),
+    "riscv64, vmemmap": wide(
+        "riscv64-57", "6.12.0", Model.SPARSEMEM_EXTREME, mem_map_leaf=21, section_size_bits=24, max_physmem_bits=36
+    ),
+    "s390x, vmemmap": wide(
+        "s390x-4",
+        "6.1.0",
+        Model.SPARSEMEM_EXTREME,
+        byteorder="big",
+        mem_map_leaf=20,
+        section_size_bits=24,
+        max_physmem_bits=36,
+        kernel_start=2 * MIB,
+    ),
+    "s390x, moved": wide(
+        "s390x-moved", "6.12.0", Model.SPARSEMEM_EXTREME, byteorder="big", section_size_bits=24, max_physmem_bits=36
+    ),
+    "ppc64le, radix": wide(
+        "ppc64-radix",
+        "6.12.0",
+        Model.SPARSEMEM_EXTREME,
+        page_shift=16,
+        mem_map_leaf=16,
+        section_size_bits=24,
+        max_physmem_bits=36,
+    ),
+    "ppc64, hash": wide(
+        "ppc64-hash", "5.10.0", Model.SPARSEMEM_EXTREME, byteorder="big", section_size_bits=24, max_physmem_bits=36
+    ),
     "ia64, SPARSEMEM_EXTREME": wide("ia64", "3.10.0", Model.SPARSEMEM_EXTREME, page_shift=16),
 }
 
@@ -86,6 +121,24 @@ def test_every_level_leaves_out_what_the_oracle_does(name: str, tmp_path: Path) 
     again = dump_of(core, tmp_path / "dump", tmp_path / "again", 31)
     assert (tmp_path / "again").read_bytes() == (tmp_path / "dump").read_bytes()
     assert again.written == report.written
+
+
+def test_flatmem_of_riscv64_begins_where_memory_does(tmp_path: Path) -> None:
+    high = 4 * MIB
+    core = build(random_layout(wide("riscv64-39", "5.10.0", Model.FLATMEM, ram=(Ram(high, 16 * MIB),)), seed=7))
+    expected = dump_of(core, elf_of(core, tmp_path), tmp_path / "expected", 31)
+    # The same memory of a kernel that knows none below `high`: neither mem_map nor the direct map have it.
+    base = int(core.vmcoreinfo.split("NUMBER(PAGE_OFFSET)=")[1].split()[0], 16)
+    text = core.vmcoreinfo.replace("NUMBER(phys_ram_base)=0x0", f"NUMBER(phys_ram_base)={high:#x}")
+    text = text.replace(f"NUMBER(PAGE_OFFSET)={base:#x}", f"NUMBER(PAGE_OFFSET)={base + high:#x}")
+    core.machine.memory.write_word(
+        core.machine.image_paddr + core.symbols["mem_map"] - core.machine.image,
+        core.pieces[0].address + high // core.page_size * core.machine.page.size,
+    )
+    vmcore = replace(core, vmcoreinfo=text).elf(tmp_path / "high")
+    report = dump_of(core, vmcore, tmp_path / "dump", 31)
+    assert counters(report) == counters(expected)
+    assert DumpFile(tmp_path / "dump", "64").bitmap2 == DumpFile(tmp_path / "expected", "64").bitmap2
 
 
 @pytest.mark.parametrize("name", ["i386, FLATMEM", "i386-pae, SPARSEMEM", "arm, FLATMEM", "arm-lpae, FLATMEM"])

@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from factory import MIB, ElfStyle, Model, Ram, Spec, Vmcore, build
-from factory.forms import Form
 from mdf.core.arch.paging import Mapping, Step
 from mdf.core.dumps import open_dump
 from mdf.core.errors import AddressError
@@ -58,6 +57,36 @@ MACHINES = {
     "ia64, 3 levels": wide("ia64", 14, release="3.10.0"),
     "ia64, 4 levels": wide("ia64", 14, release="3.10.0", extra=("CONFIG_PGTABLE_4=y",)),
     "ia64, 64 KiB": wide("ia64", 16, release="3.10.0"),
+    "arm64, 4 KiB, 39 bits": wide("arm64-39", 12),
+    "arm64, 4 KiB, 48 bits": wide("arm64-48", 12),
+    "arm64, 4 KiB, 48 bits, before 5.4": wide("arm64-48-old", 12, release="4.19.0"),
+    "arm64, 4 KiB, 52 bits of which 48 are used": wide("arm64-52-as-48", 12),
+    "arm64, 4 KiB, LPA2": wide("arm64-lpa2", 12),
+    "arm64, 16 KiB, 36 bits": wide("arm64-36", 14),
+    "arm64, 16 KiB, 47 bits": wide("arm64-47", 14),
+    "arm64, 16 KiB, 48 bits": wide("arm64-48", 14),
+    "arm64, 16 KiB, 52 bits of which 47 are used": wide("arm64-52-as-47", 14),
+    "arm64, 16 KiB, LPA2": wide("arm64-lpa2", 14),
+    "arm64, 64 KiB, 42 bits": wide("arm64-42", 16),
+    "arm64, 64 KiB, 48 bits": wide("arm64-48", 16),
+    "arm64, 64 KiB, 52 bits": wide("arm64-52", 16),
+    "arm64, 64 KiB, 52 bits of which 48 are used": wide("arm64-52-as-48", 16),
+    "riscv64, Sv39": wide("riscv64-39", 12),
+    "riscv64, Sv48": wide("riscv64-48", 12),
+    "riscv64, Sv57": wide("riscv64-57", 12),
+    "s390x, 3 levels": wide("s390x-3", 12, byteorder="big"),
+    "s390x, 4 levels": wide("s390x-4", 12, byteorder="big"),
+    "s390x, 5 levels": wide("s390x-5", 12, byteorder="big"),
+    "s390x, moved": wide("s390x-moved", 12, byteorder="big", release="6.12.0"),
+    "ppc64, radix, 4 KiB": wide("ppc64-radix", 12, byteorder="big"),
+    "ppc64, radix, 64 KiB": wide("ppc64-radix", 16, byteorder="big"),
+    "ppc64le, radix, 64 KiB": wide("ppc64-radix", 16),
+    "ppc64le, hash, 64 KiB": wide("ppc64-hash", 16),
+    **{
+        f"ppc64, hash, {1 << shift - 10} KiB, {release}": wide("ppc64-hash", shift, byteorder="big", release=release)
+        for shift in (12, 16)
+        for release in ("3.5.0", "4.4.0", "4.5.0", "4.8.0", "4.10.0", "4.13.0", "6.1.0")
+    },
 }
 
 
@@ -67,8 +96,8 @@ def mapped(core: Vmcore, chance: random.Random) -> list[tuple[int, int, int]]:
     assert form is not None
     assert tables is not None
     top = min(form.shifts[0] + form.bits[0], 32 if core.bits == 32 else 64)
-    reach = (1 << top) - form.vmalloc % (1 << top) if core.bits == 32 else min(1 << top - 1, 1 << 46)
-    physical = 32 if form.width == 4 else 36 if core.bits == 32 else 44
+    reach = (1 << top) - form.vmalloc % (1 << top) if core.bits == 32 else form.reach or min(1 << top - 1, 1 << 46)
+    physical = form.paddr_bits or (32 if form.width == 4 else 36 if core.bits == 32 else 44)
     pages: list[tuple[int, int, int]] = []
     for _ in range(60):
         shift = chance.choice(form.leaves)
@@ -151,7 +180,7 @@ def entries(core: Vmcore, vaddr: int) -> list[tuple[int, int]]:
     return [(slot, int.from_bytes(memory.read(slot, form.width), core.byteorder)) for slot in slots]
 
 
-@pytest.mark.parametrize("name", MACHINES)
+@pytest.mark.parametrize("name", [name for name in MACHINES if "ppc64le" not in name])
 def test_a_trace_shows_every_entry_and_an_invalid_one_ends_it(name: str, tmp_path: Path) -> None:
     core = build(MACHINES[name])
     form, tables = core.spec.form, core.machine.formed
@@ -169,10 +198,11 @@ def test_a_trace_shows_every_entry_and_an_invalid_one_ends_it(name: str, tmp_pat
     for number, (slot, entry) in enumerate(expected):
         if (slot, entry) in others:
             continue  # Without that one nothing is mapped.
-        core.machine.memory.write_integer(slot, 0, form.width)
+        empty = form.empty(form.shifts[number])
+        core.machine.memory.write_integer(slot, empty, form.width)
         broken = kernel_of(core, tmp_path / f"broken{number}")
         level = steps[number].level
-        with pytest.raises(AddressError, match=f"{vaddr:#x} is not mapped: {level} entry 0x0"):
+        with pytest.raises(AddressError, match=f"{vaddr:#x} is not mapped: {level} entry {empty:#x}"):
             broken.machine.translate(vaddr)
         core.machine.memory.write_integer(slot, entry, form.width)
 
@@ -184,14 +214,13 @@ def test_a_table_that_is_not_in_the_dump_is_named(name: str, tmp_path: Path) -> 
     assert form is not None
     assert tables is not None
     lost = 0x2F000000 if core.bits == 32 else 0x123 << 30
-    tables.put(form.vmalloc + (7 << form.shifts[0]), 0, _table(form, lost))
+    # A top table of two entries has none to spare.
+    level = 0 if form.bits[0] > 1 else 1
+    vaddr = form.vmalloc + (7 << form.shifts[level])
+    tables.put(vaddr, level, form.table(lost) | form.mark(form.shifts[level]))
     kernel = kernel_of(core, tmp_path / "vmcore")
     with pytest.raises(AddressError, match="no page table at"):
-        kernel.machine.translate(form.vmalloc + (7 << form.shifts[0]))
-
-
-def _table(form: Form, paddr: int) -> int:
-    return form.table(paddr)
+        kernel.machine.translate(vaddr)
 
 
 @pytest.mark.parametrize("name", ["i386", "arm", "arm with LPAE"])
@@ -224,6 +253,21 @@ BY_HAND = [
     ("sparc64, 4 levels", 0x112345678, (0, 0, 0x224, 0x1A2), 0x8000000123456010, 0x123457678),
     ("sparc64, 4 levels", 0x112345678, (0, 0, 0x224), 0x8100000124000010, 0x124345678),
     ("ia64, 3 levels", 0xA000000212345678, (0, 0x109, 0x0D1), 0x0010000123454661, 0x123455678),
+    ("arm64, 4 KiB, 48 bits", 0xFFFF800012345678, (0x100, 0, 0x091, 0x145), 0x0078000123456703, 0x123456678),
+    ("arm64, 4 KiB, 48 bits", 0xFFFF800012345678, (0x100, 0, 0x091), 0x0078000124000701, 0x124145678),
+    ("arm64, 4 KiB, 48 bits", 0xFFFF800012345678, (0x100, 0), 0x0078000140000701, 0x152345678),
+    ("arm64, 64 KiB, 52 bits", 0xFFFF800012345678, (0x3E0, 0, 0x1234), 0x007800012345A703, 0xA000123455678),
+    ("arm64, 64 KiB, 52 bits", 0xFFFF800012345678, (0x3E0, 0), 0x0078000140005701, 0x5000152345678),
+    ("arm64, 16 KiB, 47 bits", 0xFFFFC00012345678, (0x400, 0x009, 0x0D1), 0x0078000123454703, 0x123455678),
+    ("riscv64, Sv48", 0xFFFF8F8012345678, (0x11F, 0, 0x091, 0x145), 0x0000000048D158E7, 0x123456678),
+    ("riscv64, Sv48", 0xFFFF8F8012345678, (0x11F, 0, 0x091), 0x00000000490000E7, 0x124145678),
+    ("s390x, 4 levels", 0x20012345678, (0, 0x400, 0x123, 0x45), 0x123456000, 0x123456678),
+    ("s390x, 4 levels", 0x20012345678, (0, 0x400, 0x123), 0x124500400, 0x124545678),
+    ("s390x, 4 levels", 0x20012345678, (0, 0x400), 0x180000407, 0x192345678),
+    ("ppc64, radix, 64 KiB", 0xC008000012345678, (0x1000, 0, 0x091, 0x14), 0xC000000123450187, 0x123455678),
+    ("ppc64, radix, 64 KiB", 0xC008000012345678, (0x1000, 0, 0x091), 0xC000000124000187, 0x124145678),
+    ("ppc64, hash, 64 KiB, 6.1.0", 0xD000000012345678, (0, 0, 0x12, 0x34), 0xC000000123450187, 0x123455678),
+    ("ppc64, hash, 64 KiB, 4.4.0", 0xD000000012345678, (0, 0x12, 0x34), 0x0001234500000387, 0x123455678),
 ]
 
 

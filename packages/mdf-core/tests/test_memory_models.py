@@ -32,6 +32,7 @@ class Linear:
     max_physmem_bits: int
     section_size_bits: int
     phys_base: int = 0
+    mem_map_pfn: int = 0
     lookups: tuple[int, int] = (0, 0)
 
     def translate(self, vaddr: int, trace: Callable[[Step], None] | None = None) -> Mapping:

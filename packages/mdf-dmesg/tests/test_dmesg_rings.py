@@ -36,6 +36,7 @@ class Linear:
     phys_base: int = 0
     max_physmem_bits: int = 40
     section_size_bits: int = 22
+    mem_map_pfn: int = 0
     lookups: tuple[int, int] = (0, 0)
 
     def translate(self, vaddr: int, trace: Callable[[Step], None] | None = None) -> Mapped:

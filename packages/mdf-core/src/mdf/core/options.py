@@ -90,8 +90,8 @@ GROUPS = (
                 ("--trust-filter",),
                 "",
                 Mode.DUMP,
-                "Leave out also what the filter doubts: a class of pages whose number can't be right on this kernel, or "
-                "that holds what must stay, is kept otherwise, and a line says so.",
+                "Leave out also what the filter doubts: a class of pages whose number can't be right on this kernel, "
+                "or that holds what must stay, is kept otherwise, and a line says so.",
                 in_full=True,
             ),
             Option(
@@ -212,9 +212,9 @@ GROUPS = (
                 ("--num-threads",),
                 "N",
                 Mode.WHOLE | Mode.MEM_USAGE,
-                "Compress with N threads, besides the one that reads and writes; 0 for none. The default is one for each "
-                "CPU that may be used, 8 at the most, and none if there is a single one. The output is always the same. "
-                "Not with --split or -E.",
+                "Compress with N threads, besides the one that reads and writes; 0 for none. The default is one for "
+                "each CPU that may be used, 8 at the most, and none if there is a single one. The output is always the "
+                "same. Not with --split or -E.",
                 zero_is_off=True,
             ),
             Option("work_dir", ("--work-dir",), "DIR", Mode.ALL, "Put the bitmap file into DIR instead of TMPDIR."),

@@ -28,9 +28,7 @@ class SplitOptions:
     splitblock_size: int | None = None
 
     @classmethod
-    def from_parsed(
-        cls, parsed: ParsedArguments, modes: Mode = Mode.SPLIT, command: str = "mdf-split"
-    ) -> SplitOptions:
+    def from_parsed(cls, parsed: ParsedArguments, modes: Mode = Mode.SPLIT, command: str = "mdf-split") -> SplitOptions:
         """Checks arguments, for a `command` of so many modes.
 
         Raises UsageError for what cannot be, UnsupportedError for what is not there yet.

@@ -18,7 +18,8 @@ class Machine(Protocol):
     """The address space of one crashed machine.
 
     `phys_base` is what the dump header keeps; `kernel_base` is the lowest kernel address; `max_physmem_bits` and
-    `section_size_bits` are those of SPARSEMEM; `lookups` are the hits and misses of the page-table cache.
+    `section_size_bits` are those of SPARSEMEM; `mem_map_pfn` is the page frame that FLATMEM's mem_map begins with;
+    `lookups` are the hits and misses of the page-table cache.
     """
 
     @property
@@ -29,6 +30,8 @@ class Machine(Protocol):
     def max_physmem_bits(self) -> int: ...
     @property
     def section_size_bits(self) -> int: ...
+    @property
+    def mem_map_pfn(self) -> int: ...
     @property
     def lookups(self) -> tuple[int, int]: ...
 

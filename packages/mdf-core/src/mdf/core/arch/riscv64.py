@@ -62,6 +62,7 @@ def machine(dump: Dump, info: Vmcoreinfo) -> AddressSpace:
         section_size_bits=exported_or(info, "SECTION_SIZE_BITS", 27),
         walker=kernel_tables(dump, info, _tables(levels), direct),
         direct=direct,
+        mem_map_pfn=base // dump.page_size,
     )
 
 

@@ -39,6 +39,7 @@ class AddressSpace:
     section_size_bits: int
     walker: Walker
     direct: tuple[Direct, ...] = ()
+    mem_map_pfn: int = 0
 
     def translate(self, vaddr: int, trace: Callable[[Step], None] | None = None) -> Mapping:
         starts, parts = self._parts

@@ -47,6 +47,7 @@ class X86_64:  # noqa: N801 (the machine's name)
     section_size_bits: int
     sme_mask: int
     walker: Walker
+    mem_map_pfn: int = 0
 
     def translate(self, vaddr: int, trace: Callable[[Step], None] | None = None) -> Mapping:
         return self.walker.translate(vaddr, trace)

@@ -62,8 +62,8 @@ def _flatmem(kernel: Kernel, max_mapnr: int) -> MemMap:
         (node,) = pgdat_addresses(kernel, 1)
         end = kernel.read_uint(node + start, long) + kernel.read_uint(node + spanned, long) - _first_pfn(kernel)
         if 0 < end < max_mapnr:
-            return MemMap(0, end, address)
-    return MemMap(0, max_mapnr, address)
+            max_mapnr = end
+    return MemMap(min(kernel.machine.mem_map_pfn, max_mapnr), max_mapnr, address)
 
 
 def _first_pfn(kernel: Kernel) -> int:
