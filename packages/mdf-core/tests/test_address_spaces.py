@@ -4,20 +4,22 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from factory import Ram, Spec, build
+from factory import Ram, Spec, Vmcore, build
 from mdf.core.arch import arm64, ppc64, riscv64
 from mdf.core.arch.machine import Machine
 from mdf.core.arch.paging import Mapping, PageTables, TableLevel, Walker
 from mdf.core.arch.space import AddressSpace, Direct
 from mdf.core.dumps import open_dump
-from mdf.core.errors import AddressError
+from mdf.core.errors import AddressError, FormatError
 from mdf.core.formats.vmcoreinfo import Vmcoreinfo
 
 MIB = 1 << 20
+VMEMMAP = 0xF000000000000000
 NOTHING = PageTables((TableLevel("PTE", 12, 9, -1),), present=1, address=-1 << 12)
 
 
@@ -71,6 +73,51 @@ def test_the_direct_map_of_a_hash_mmu_with_small_pages_ends_where_vmalloc_begins
     assert machine.translate(end - 8) == Mapping(end - 8 - 0xC000000000000000, 8)
     with pytest.raises(AddressError, match=f"{end:#x} is not mapped"):
         machine.translate(end)
+
+
+def vmemmap_list(entries: int, *, endless: bool = False) -> Vmcore:
+    """A hash MMU whose struct pages are in pages of 64 KiB, as its list of them says, last one first."""
+    spec = Spec(release="5.10.0", arch="linear", byteorder="big", machine=21, ram=(Ram(0, 12 * MIB),), kernel_start=0)
+    core = build(spec)
+    machine, memory = core.machine, core.machine.memory
+    head, sizes, index = (machine.symbol(name, 64) for name in ("vmemmap_list", "mmu_psize_defs", "mmu_vmemmap_psize"))
+    memory.write_integer(index, 2, 4)
+    memory.write_integer(sizes + 2 * 24 + 4, 16, 4)
+    following = 0
+    first = 0
+    for number in range(entries):
+        entry = machine.symbol(f"entry{number}", 24)
+        first = first or entry
+        memory.write_word(entry + 0, following)
+        memory.write_word(entry + 8, 0x200000 + (number * 7 % entries) * 0x10000)
+        memory.write_word(entry + 16, VMEMMAP + number * 0x10000)
+        following = machine.virt(entry)
+    if endless:
+        memory.write_word(first, following)
+    memory.write_word(head, following)
+    names = ("vmemmap_list", "mmu_psize_defs", "mmu_vmemmap_psize")
+    lines = [f"SYMBOL({name})={core.symbols[name]:x}" for name in names]
+    lines += ["SIZE(mmu_psize_def)=24", "OFFSET(mmu_psize_def.shift)=4", "NUMBER(RADIX_MMU)=0"]
+    lines += [f"OFFSET(vmemmap_backing.{name})={at}" for name, at in (("list", 0), ("phys", 8), ("virt_addr", 16))]
+    return replace(core, vmcoreinfo=core.vmcoreinfo + "\n".join(lines) + "\n")
+
+
+def test_struct_pages_of_a_hash_mmu_are_where_its_list_says(tmp_path: Path) -> None:
+    dump = open_dump(vmemmap_list(5).elf(tmp_path / "vmcore"))
+    assert dump.info is not None
+    machine = ppc64.machine(dump, dump.info)
+    for number in range(5):
+        paddr = 0x200000 + (number * 7 % 5) * 0x10000 + 0x123
+        assert machine.translate(VMEMMAP + number * 0x10000 + 0x123) == Mapping(paddr, 0x10000 - 0x123)
+    with pytest.raises(AddressError, match="0xf000000000050000 is not mapped"):
+        machine.translate(VMEMMAP + 5 * 0x10000)
+
+
+def test_a_list_of_struct_pages_without_end_is_one_error(tmp_path: Path) -> None:
+    dump = open_dump(vmemmap_list(3, endless=True).elf(tmp_path / "vmcore"))
+    assert dump.info is not None
+    with pytest.raises(FormatError, match="vmemmap_list does not end"):
+        ppc64.machine(dump, dump.info)
 
 
 def test_64_kib_of_svnapot_are_one_mapping_and_another_mark_is_none() -> None:

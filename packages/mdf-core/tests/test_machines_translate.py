@@ -59,6 +59,7 @@ MACHINES = {
     "ia64, 64 KiB": wide("ia64", 16, release="3.10.0"),
     "arm64, 4 KiB, 39 bits": wide("arm64-39", 12),
     "arm64, 4 KiB, 48 bits": wide("arm64-48", 12),
+    "arm64, 4 KiB, 48 bits, big endian": wide("arm64-48", 12, byteorder="big"),
     "arm64, 4 KiB, 48 bits, before 5.4": wide("arm64-48-old", 12, release="4.19.0"),
     "arm64, 4 KiB, 52 bits of which 48 are used": wide("arm64-52-as-48", 12),
     "arm64, 4 KiB, LPA2": wide("arm64-lpa2", 12),

@@ -30,7 +30,7 @@ ARCHITECTURES: Mapping[str, Architecture] = {
 }
 
 # Names that hold a processor's model, as a pattern, and the machine they stand for.
-_MODELS = (("i?86", "i686"), ("arm*", "arm"), ("ppc64*", "ppc64"))
+_MODELS = (("i?86", "i686"), ("aarch64*", "aarch64"), ("arm*", "arm"), ("ppc64*", "ppc64"))
 
 
 def architecture_of(dump: Dump, architectures: Mapping[str, Architecture] = ARCHITECTURES) -> Architecture:

@@ -8,6 +8,7 @@ from mdf.core.arch.paging import AddressBits, Leaf, PageTables, TableLevel, Walk
 from mdf.core.arch.space import INVALID_ENTRY, AddressSpace
 from mdf.core.dumps import Dump
 from mdf.core.errors import MissingInfoError, UnsupportedError
+from mdf.core.formats.elf import ByteOrder
 from mdf.core.formats.vmcoreinfo import Vmcoreinfo
 
 _TOP = 1 << 64
@@ -31,7 +32,7 @@ def machine(dump: Dump, info: Vmcoreinfo) -> AddressSpace:
     lpa2 = page_shift != 16 and info.number("MAX_PHYSMEM_BITS") == 52
     # With pages of 64 KiB the table is always that of VA_BITS, of which a smaller processor uses the end.
     top_bits = va_bits if page_shift == 16 else in_use
-    tables = _tables(page_shift, top_bits, _address(page_shift, max_physmem_bits, lpa2), lpa2)
+    tables = _tables(page_shift, top_bits, _address(page_shift, max_physmem_bits, lpa2), lpa2, dump.byteorder)
     return AddressSpace(
         phys_base=phys_base(dump, info),
         kernel_base=_TOP - (1 << in_use) if flipped else _TOP - (1 << va_bits),
@@ -84,7 +85,7 @@ def _address(page_shift: int, max_physmem_bits: int, lpa2: bool) -> AddressBits:
     return (1 << 48) - (1 << page_shift)
 
 
-def _tables(page_shift: int, va_bits: int, address: AddressBits, lpa2: bool) -> PageTables:
+def _tables(page_shift: int, va_bits: int, address: AddressBits, lpa2: bool, byteorder: ByteOrder) -> PageTables:
     """Tables of a page each, but for the top one, which has what is left of the address bits."""
     bits = page_shift - 3
     shifts = range(page_shift, va_bits, bits)
@@ -100,7 +101,7 @@ def _tables(page_shift: int, va_bits: int, address: AddressBits, lpa2: bool) -> 
         return TableLevel(name, shift, min(bits, va_bits - shift), leaves, _TABLE_OR_PAGE)
 
     levels = tuple(level(name, len(shifts) - 1 - number) for number, name in enumerate(names))
-    return PageTables(levels, present=1, address=address)
+    return PageTables(levels, present=1, address=address, byteorder=byteorder)
 
 
 def phys_base(dump: Dump, info: Vmcoreinfo | None) -> int:
