@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Protocol
 
@@ -47,7 +48,9 @@ def page_shift(memory: Memory) -> int:
 
 def release(memory: Memory) -> tuple[int, ...]:
     """The numbers of the kernel's release."""
-    return tuple(int(part) for part in (memory.line("OSRELEASE") or "").split("-")[0].split("."))
+    numbers = re.match(r"(\d+)\.(\d+)(?:\.(\d+))?", memory.line("OSRELEASE") or "")
+    assert numbers
+    return tuple(int(number or 0) for number in numbers.groups())
 
 
 def no(vaddr: int) -> LookupError:

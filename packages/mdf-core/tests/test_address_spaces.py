@@ -150,7 +150,7 @@ def chain(tables: PageTables, entries: list[int], vaddr: int) -> Walker:
 
 @pytest.mark.parametrize(("page_shift", "levels"), [(12, 5), (14, 4)])
 def test_lpa2_has_the_two_highest_address_bits_in_bits_8_and_9_of_an_entry(page_shift: int, levels: int) -> None:
-    tables = arm64._tables(page_shift, 52, arm64._address(page_shift, 52, lpa2=True), lpa2=True)
+    tables = arm64._tables(page_shift, 52, arm64._address(page_shift, 52, lpa2=True), lpa2=True, byteorder="little")
     assert len(tables.levels) == levels
     vaddr = 0xFFF2_3456_789A_BCDE
     down = [(number + 2) * MIB | 3 for number in range(levels - 1)]
