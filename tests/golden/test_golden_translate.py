@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Addresses in real kernels' memory are where a second, plain walker finds them, and what it doesn't find is not mapped."""
+"""Addresses in real kernels' memory are where a second, plain walker finds them; what it does not find is unmapped."""
 
 from __future__ import annotations
 

@@ -29,9 +29,16 @@ MACHINES = {
     "ppc, big endian": Spec(arch="linear", bits=32, byteorder="big", model=Model.FLATMEM),
     "i386 with nodes": Spec(arch="linear", bits=32, model=Model.DISCONTIGMEM, nodes=((0, 1024), (1024, 1536))),
 }
+
+
+def by_dwarf(core: Vmcore, folder: Path) -> dict[str, Path]:
+    pytest.importorskip("elftools", reason="only DWARF needs pyelftools")
+    return {"vmlinux": vmlinux_of(core, folder / "vmlinux", "dwarf")}
+
+
 WAYS = {
     "BTF": lambda core, folder: {"vmlinux": vmlinux_of(core, folder / "vmlinux")},
-    "DWARF": lambda core, folder: {"vmlinux": vmlinux_of(core, folder / "vmlinux", "dwarf")},
+    "DWARF": by_dwarf,
     "text": lambda core, folder: {"vmcoreinfo": text_of(core, folder / "text")},
 }
 
