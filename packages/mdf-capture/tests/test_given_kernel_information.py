@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from io import StringIO
 from pathlib import Path
@@ -36,7 +37,7 @@ def by_dwarf(core: Vmcore, folder: Path) -> dict[str, Path]:
     return {"vmlinux": vmlinux_of(core, folder / "vmlinux", "dwarf")}
 
 
-WAYS = {
+WAYS: dict[str, Callable[[Vmcore, Path], dict[str, Path]]] = {
     "BTF": lambda core, folder: {"vmlinux": vmlinux_of(core, folder / "vmlinux")},
     "DWARF": by_dwarf,
     "text": lambda core, folder: {"vmcoreinfo": text_of(core, folder / "text")},
