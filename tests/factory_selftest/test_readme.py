@@ -17,5 +17,5 @@ def test_the_examples_of_the_readme_run(
     names: dict[str, object] = {}
     for example in re.findall(r"```python\n(.*?)```", text, re.S):
         exec(example, names)
-    assert {path.name for path in tmp_path.iterdir()} == {"vmcore", "qemu", "many", "arm", "guest"}
+    assert {path.name for path in tmp_path.iterdir()} == {"vmcore", "qemu", "many", "arm", "guest", "xen"}
     assert "Anon(" in capsys.readouterr().out
