@@ -56,7 +56,7 @@ def initrd(modules: Path, busybox: str) -> bytes:
     return archive.compressed()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def dumps(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Path]]:
     """QEMU's dumps of one stopped guest, by format."""
     (qemu,), (busybox,) = programs.found("qemu-system-x86_64", "installed"), programs.found("busybox", "installed")
