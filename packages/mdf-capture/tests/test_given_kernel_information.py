@@ -32,8 +32,12 @@ MACHINES = {
 }
 
 
-def by_dwarf(core: Vmcore, folder: Path) -> dict[str, Path]:
+def needs_pyelftools() -> None:
     pytest.importorskip("elftools", reason="only DWARF needs pyelftools")
+
+
+def by_dwarf(core: Vmcore, folder: Path) -> dict[str, Path]:
+    needs_pyelftools()
     return {"vmlinux": vmlinux_of(core, folder / "vmlinux", "dwarf")}
 
 
@@ -103,6 +107,8 @@ def test_another_kernels_is_refused_before_a_file_is_made(way: str, silent: bool
     if way == "text":
         given = {"vmcoreinfo": text_of(core, tmp_path / "text", release="6.1.9")}
     else:
+        if way == "DWARF":
+            needs_pyelftools()
         given = {"vmlinux": vmlinux_of(core, tmp_path / "v", "btf" if way == "BTF" else "dwarf", release="6.1.9")}
     with pytest.raises(MismatchError, match="don't match") as caught:
         dump(core, tmp_path, 31, **given)
