@@ -93,7 +93,8 @@ TAIL_WIDTHS = (
     TailWidths(Release(2, 6, 24), "", order=2, destructor=0),
     # A number instead of the destructor's address, in members of their own instead of the list pointers.
     TailWidths(Release(4, 4), "f1e61557f023", order=2, destructor=2),
-    TailWidths(Release(4, 16), "d4ae9916ea29", order=1, destructor=1),
+    # "mm: store compound_dtor / compound_order as bytes"
+    TailWidths(Release(4, 16), "", order=1, destructor=1),
 )
 LIST_POINTERS_UNTIL = Release(4, 4)
 
