@@ -6,6 +6,8 @@ from __future__ import annotations
 import os
 import re
 import stat
+import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
@@ -313,3 +315,16 @@ def test_a_kernel_that_is_too_new_gets_a_warning_and_a_dump(tmp_path: Path, caps
     assert main(["--message-level=2", "-d31", str(vmcore), str(tmp_path / "dump")]) == 0
     expected = "The kernel version is not supported.\nThe makedumpfile operation may be incomplete.\n"
     assert capsys.readouterr().out.startswith(expected)
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-"])
+def test_a_dump_is_made_also_where_nobody_hears_of_it(closed: str, vmcore: Path, tmp_path: Path) -> None:
+    program = "import sys; from mdf.capture.cli import main; sys.exit(main())"
+    command = f'exec "$0" -c "$1" -d31 "$2" "$3" {closed}'
+    arguments = ["sh", "-c", command, sys.executable, program, str(vmcore), str(tmp_path / "dump")]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    result = subprocess.run(arguments, env=environment, capture_output=True, check=False)
+    assert result.returncode == 0
+    assert b"Traceback" not in result.stdout + result.stderr
+    assert main(["--message-level=0", "-d31", str(vmcore), str(tmp_path / "same")]) == 0
+    assert (tmp_path / "dump").read_bytes() == (tmp_path / "same").read_bytes()

@@ -50,8 +50,9 @@ class Messages:
         self._err = stderr or sys.stderr
         self._out = self._err if to_stderr else (stdout or sys.stdout)
 
-    def _say(self, level: Level, stream: TextIO, text: str, end: str = "\n") -> None:
-        if not self.level & level:
+    def _say(self, level: Level, stream: TextIO | None, text: str, end: str = "\n") -> None:
+        # Python has no stream where the caller has closed the descriptor.
+        if stream is None or not self.level & level:
             return
         try:
             stream.write(text + end)
