@@ -38,7 +38,7 @@ def machine(dump: Dump, info: Vmcoreinfo) -> AddressSpace:
     walker, page_offset = self_mapped_tables(dump, info, [_PAE if pae else _TWO_LEVELS], _PAGE_OFFSETS)
     section_size_bits = (30 if info.release < Release(2, 6, 26) else 29) if pae else 26
     return AddressSpace(
-        phys_base=phys_base(dump, info),
+        phys_base=0,
         kernel_base=page_offset,
         max_physmem_bits=exported_or(info, "MAX_PHYSMEM_BITS", 36 if pae else 32),
         section_size_bits=exported_or(info, "SECTION_SIZE_BITS", section_size_bits),
@@ -46,9 +46,4 @@ def machine(dump: Dump, info: Vmcoreinfo) -> AddressSpace:
     )
 
 
-def phys_base(_dump: Dump, _info: Vmcoreinfo | None) -> int:
-    """0: low memory begins there."""
-    return 0
-
-
-ARCHITECTURE = Architecture(machine, phys_base)
+ARCHITECTURE = Architecture(machine)

@@ -42,7 +42,7 @@ def machine(dump: Dump, info: Vmcoreinfo) -> AddressSpace:
     max_physmem_bits = exported_or(info, "MAX_PHYSMEM_BITS", _ADDRESS_BITS)
     windows = tuple(Direct(start, start + (1 << 60), 0) for start in _XKPRANGE)
     return AddressSpace(
-        phys_base=phys_base(dump, info),
+        phys_base=0,
         kernel_base=_XKPRANGE.start,
         max_physmem_bits=max_physmem_bits,
         section_size_bits=exported_or(info, "SECTION_SIZE_BITS", 29),
@@ -51,9 +51,4 @@ def machine(dump: Dump, info: Vmcoreinfo) -> AddressSpace:
     )
 
 
-def phys_base(_dump: Dump, _info: Vmcoreinfo | None) -> int:
-    """0: physical addresses are those of the windows."""
-    return 0
-
-
-ARCHITECTURE = Architecture(machine, phys_base)
+ARCHITECTURE = Architecture(machine)

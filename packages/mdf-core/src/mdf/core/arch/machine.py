@@ -5,13 +5,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from mdf.core.arch.paging import Mapping, Step
 from mdf.core.dumps import Dump
 from mdf.core.errors import MissingInfoError
 from mdf.core.formats.elf import ByteOrder
 from mdf.core.formats.vmcoreinfo import Vmcoreinfo
+from mdf.core.release import Release
+
+_T = TypeVar("_T")
 
 
 class Machine(Protocol):
@@ -44,6 +47,10 @@ class Machine(Protocol):
         ...
 
 
+def _zero(_dump: Dump, _info: Vmcoreinfo | None) -> int:
+    return 0
+
+
 def _as_the_dump(dump: Dump, _info: Vmcoreinfo) -> ByteOrder:
     return dump.byteorder
 
@@ -52,11 +59,12 @@ def _as_the_dump(dump: Dump, _info: Vmcoreinfo) -> ByteOrder:
 class Architecture:
     """What the registry holds: how to make a `Machine`, and `phys_base` alone, also without kernel information.
 
-    `byteorder` is the kernel's where it can differ from that of the file around its memory.
+    `phys_base` is 0 on machines that need none. `byteorder` is the kernel's where it can differ from
+    that of the file around its memory.
     """
 
     machine: Callable[[Dump, Vmcoreinfo], Machine]
-    phys_base: Callable[[Dump, Vmcoreinfo | None], int]
+    phys_base: Callable[[Dump, Vmcoreinfo | None], int] = _zero
     byteorder: Callable[[Dump, Vmcoreinfo], ByteOrder] = _as_the_dump
 
 
@@ -84,13 +92,18 @@ def exported_or(info: Vmcoreinfo, name: str, default: int) -> int:
     return value if value is not None and value > 0 else default
 
 
+def at_release(until: tuple[tuple[Release, _T], ...], release: Release, today: _T) -> _T:
+    """What held until a release, in a table of those; `today` what holds since the last of them."""
+    return next((value for end, value in until if release < end), today)
+
+
 def guessed_physmem_bits(dump: Dump, info: Vmcoreinfo, candidates: tuple[int, ...], section_size_bits: int) -> int:
     """MAX_PHYSMEM_BITS: what the kernel exports, else the first candidate that mem_section has the length for.
 
     Raises MissingInfoError if none has it.
     """
-    exported = info.number("MAX_PHYSMEM_BITS")
-    if exported is not None and exported > 0:
+    exported = exported_or(info, "MAX_PHYSMEM_BITS", 0)
+    if exported:
         return exported
     shift = exported_or(info, "SECTION_SIZE_BITS", section_size_bits)
     length, size = info.length("mem_section"), info.size("mem_section")

@@ -58,7 +58,7 @@ def machine(dump: Dump, info: Vmcoreinfo) -> AddressSpace:
     )
     tables = _tables(dump.page_size.bit_length() - 1, _pfn_shift(info), dump.byteorder)
     return AddressSpace(
-        phys_base=phys_base(dump, info),
+        phys_base=0,
         kernel_base=PAGE_OFFSET,
         max_physmem_bits=exported_or(info, "MAX_PHYSMEM_BITS", _ADDRESS_BITS),
         section_size_bits=exported_or(info, "SECTION_SIZE_BITS", 28),
@@ -67,9 +67,4 @@ def machine(dump: Dump, info: Vmcoreinfo) -> AddressSpace:
     )
 
 
-def phys_base(_dump: Dump, _info: Vmcoreinfo | None) -> int:
-    """0: physical addresses are those of the windows."""
-    return 0
-
-
-ARCHITECTURE = Architecture(machine, phys_base)
+ARCHITECTURE = Architecture(machine)

@@ -32,7 +32,7 @@ def machine(dump: Dump, info: Vmcoreinfo) -> AddressSpace:
     low = Direct(base, base + min(_LOWMEM_MAX, dump.max_mapnr * dump.page_size), 0)
     direct = (*of_segments(dump, base, _TOP), low)
     return AddressSpace(
-        phys_base=phys_base(dump, info),
+        phys_base=0,
         kernel_base=base,
         max_physmem_bits=exported_or(info, "MAX_PHYSMEM_BITS", 44),
         section_size_bits=exported_or(info, "SECTION_SIZE_BITS", 24),
@@ -41,9 +41,4 @@ def machine(dump: Dump, info: Vmcoreinfo) -> AddressSpace:
     )
 
 
-def phys_base(_dump: Dump, _info: Vmcoreinfo | None) -> int:
-    """0: low memory begins there."""
-    return 0
-
-
-ARCHITECTURE = Architecture(machine, phys_base)
+ARCHITECTURE = Architecture(machine)

@@ -5,7 +5,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from mdf.core.arch.machine import Architecture, exported_or, guessed_physmem_bits, required_symbol, utsname_address
+from mdf.core.arch.machine import (
+    Architecture,
+    at_release,
+    exported_or,
+    guessed_physmem_bits,
+    required_symbol,
+    utsname_address,
+)
 from mdf.core.arch.paging import AddressBits, Leaf, PageTables, TableLevel
 from mdf.core.arch.space import INVALID_ENTRY, AddressSpace, Direct, find, kernel_tables
 from mdf.core.dumps import Dump
@@ -67,7 +74,7 @@ def machine(dump: Dump, info: Vmcoreinfo) -> AddressSpace:
     linear = Direct(_PAGE_OFFSET, _direct_end(page_shift, info, radix), 0)
     direct = (linear, *_vmemmap(reader, info, dump.max_mapnr))
     return AddressSpace(
-        phys_base=phys_base(dump, info),
+        phys_base=0,
         kernel_base=required_symbol(info, "_stext"),
         max_physmem_bits=guessed_physmem_bits(dump, info, _PHYSMEM_BITS, _SECTION_SIZE_BITS),
         section_size_bits=exported_or(info, "SECTION_SIZE_BITS", _SECTION_SIZE_BITS),
@@ -80,8 +87,7 @@ def _direct_end(page_shift: int, info: Vmcoreinfo, radix: bool) -> int:
     """Where the direct map ends at the latest."""
     end = _DIRECT_END
     if page_shift == 12 and not radix:
-        older = (end for until, end in _HASH_4K_DIRECT_END if info.release < until)
-        end = next(older, _HASH_4K_DIRECT_END_TODAY)
+        end = at_release(_HASH_4K_DIRECT_END, info.release, _HASH_4K_DIRECT_END_TODAY)
     vmalloc = info.number("VMALLOC_START")
     return min(end, vmalloc) if vmalloc and vmalloc > _PAGE_OFFSET else end
 
@@ -134,8 +140,7 @@ def _vmemmap(reader: _Reader, info: Vmcoreinfo, max_mapnr: int) -> Iterator[Dire
 
 def _tables(page_shift: int, info: Vmcoreinfo, radix: bool, kernels_order: ByteOrder) -> PageTables:
     release = info.release
-    older = (bits for until, bits in _HASH[page_shift] if release < until)
-    sizes = _RADIX[page_shift] if radix else next(older, _HASH_TODAY[page_shift])
+    sizes = _RADIX[page_shift] if radix else at_release(_HASH[page_shift], release, _HASH_TODAY[page_shift])
     modern = radix or release >= _MODERN
     present = _PRESENT if modern else 2 if release >= Release(4, 5, 0) else 1
     address = _page_number(page_shift, info)
@@ -161,8 +166,8 @@ def _table(modern: bool) -> tuple[int, int]:
 def _pointer(name: str, page_shift: int, release: Release, modern: bool) -> int:
     if modern:
         return _POINTER
-    low = (bits for until, bits in _POINTER_64K.get(name, ()) if release < until) if page_shift == 16 else iter(())
-    return _WHOLE_POINTER & ~next(low, 0)
+    low = at_release(_POINTER_64K.get(name, ()), release, 0) if page_shift == 16 else 0
+    return _WHOLE_POINTER & ~low
 
 
 def _page_number(page_shift: int, info: Vmcoreinfo) -> AddressBits:
@@ -189,9 +194,4 @@ def byteorder(dump: Dump, info: Vmcoreinfo) -> ByteOrder:
     return _BYTEORDERS.get(name, dump.byteorder)
 
 
-def phys_base(_dump: Dump, _info: Vmcoreinfo | None) -> int:
-    """0: memory begins there."""
-    return 0
-
-
-ARCHITECTURE = Architecture(machine, phys_base, byteorder)
+ARCHITECTURE = Architecture(machine, byteorder=byteorder)

@@ -7,7 +7,7 @@ import struct
 
 from mdf.core.arch.machine import Architecture, exported_or, guessed_physmem_bits, required_symbol
 from mdf.core.arch.paging import Leaf, PageTables, TableLevel, Walker
-from mdf.core.arch.space import INVALID_ENTRY, AddressSpace, Direct, find, of_segments
+from mdf.core.arch.space import INVALID_ENTRY, AddressSpace, Direct, of_segments, top_table
 from mdf.core.dumps import Dump
 from mdf.core.errors import AddressError, FormatError
 from mdf.core.formats.vmcoreinfo import Vmcoreinfo
@@ -53,7 +53,7 @@ def machine(dump: Dump, info: Vmcoreinfo) -> AddressSpace:
     """The address space. Raises MissingInfoError, and AddressError if swapper_pg_dir can't be read."""
     direct = _decoupled(dump) or _identity(dump, info)
     return AddressSpace(
-        phys_base=phys_base(dump, info),
+        phys_base=0,
         kernel_base=0,
         max_physmem_bits=guessed_physmem_bits(dump, info, _PHYSMEM_BITS, _SECTION_SIZE_BITS),
         section_size_bits=exported_or(info, "SECTION_SIZE_BITS", _SECTION_SIZE_BITS),
@@ -91,20 +91,12 @@ def _identity(dump: Dump, info: Vmcoreinfo) -> tuple[Direct, ...]:
 
 def _walker(dump: Dump, info: Vmcoreinfo, direct: tuple[Direct, ...]) -> Walker:
     """Which table the top is, its own entries say, also those that lead nowhere."""
-    symbol = required_symbol(info, "swapper_pg_dir")
-    top = find(direct, symbol)
-    if top is None:
-        raise AddressError(f"The kernel's page tables at {symbol:#x} are not in its direct map.")
-    first = int.from_bytes(dump.read(top.paddr, 8), "big")
+    top = top_table(info, direct)
+    first = int.from_bytes(dump.read(top, 8), "big")
     levels = _LEVELS[_TYPES - (first >> 2 & _TYPES) :]
     if first & ~0xFFF and first & _INVALID:
-        raise FormatError(f"What should be the kernel's page table at {top.paddr:#x} begins with {first:#x}.")
-    return Walker(PageTables(levels, present=0, address=_REGION_ORIGIN, byteorder="big"), top.paddr, dump.read)
+        raise FormatError(f"What should be the kernel's page table at {top:#x} begins with {first:#x}.")
+    return Walker(PageTables(levels, present=0, address=_REGION_ORIGIN, byteorder="big"), top, dump.read)
 
 
-def phys_base(_dump: Dump, _info: Vmcoreinfo | None) -> int:
-    """0: memory begins there."""
-    return 0
-
-
-ARCHITECTURE = Architecture(machine, phys_base)
+ARCHITECTURE = Architecture(machine)

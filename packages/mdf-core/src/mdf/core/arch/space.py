@@ -92,8 +92,8 @@ def without(direct: Iterable[Direct], holes: Iterable[tuple[int, int]]) -> Itera
             yield Direct(at, part.end, part.paddr + at - part.start)
 
 
-def kernel_tables(dump: Dump, info: Vmcoreinfo, tables: PageTables, direct: Iterable[Direct]) -> Walker:
-    """The kernel's own page tables, whose top is at swapper_pg_dir in one of the ranges.
+def top_table(info: Vmcoreinfo, direct: Iterable[Direct]) -> int:
+    """The physical address of the kernel's top page table, at swapper_pg_dir in one of the ranges.
 
     Raises MissingInfoError without that symbol, AddressError if it is in none of them.
     """
@@ -101,7 +101,12 @@ def kernel_tables(dump: Dump, info: Vmcoreinfo, tables: PageTables, direct: Iter
     top = find(direct, symbol)
     if top is None:
         raise AddressError(f"The kernel's page tables at {symbol:#x} are not in its direct map.")
-    return Walker(tables, top.paddr, dump.read)
+    return top.paddr
+
+
+def kernel_tables(dump: Dump, info: Vmcoreinfo, tables: PageTables, direct: Iterable[Direct]) -> Walker:
+    """The kernel's own page tables. Raises what `top_table` raises."""
+    return Walker(tables, top_table(info, direct), dump.read)
 
 
 def self_mapped_tables(

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from mdf.core.arch.machine import Architecture, exported_or, required_symbol
+from mdf.core.arch.machine import Architecture, at_release, exported_or, required_symbol
 from mdf.core.arch.paging import Mapping, PageTables, Step, TableLevel, Walker
 from mdf.core.dumps import Dump
 from mdf.core.dumps.dump import Segment
@@ -31,10 +31,6 @@ _FIVE_LEVELS = (TableLevel("PGD", 48, 9), TableLevel("P4D", 39, 9), *_FOUR_LEVEL
 # MAX_PHYSMEM_BITS and page_offset of kernels before a release (kernels with 5 levels have their own).
 _MAX_PHYSMEM_BITS = ((Release(2, 6, 26), 40), (Release(2, 6, 31), 44))
 _PAGE_OFFSET = ((Release(2, 6, 27), 0xFFFF8100_00000000),)
-
-
-def _before(table: tuple[tuple[Release, int], ...], release: Release, today: int) -> int:
-    return next((value for until, value in table if release < until), today)
 
 
 @dataclass(frozen=True)
@@ -69,8 +65,8 @@ def machine(dump: Dump, info: Vmcoreinfo) -> X86_64:
     base = phys_base(dump, info)
     root = required_symbol(info, "init_level4_pgt", "init_top_pgt", "swapper_pg_dir") - START_KERNEL_MAP + base
     tables = PageTables(_FIVE_LEVELS if five_levels else _FOUR_LEVELS, present=1, address=_ADDRESS & ~sme_mask)
-    bits = 52 if five_levels else _before(_MAX_PHYSMEM_BITS, release, 46)
-    default = 0xFF100000_00000000 if five_levels else _before(_PAGE_OFFSET, release, 0xFFFF8800_00000000)
+    bits = 52 if five_levels else at_release(_MAX_PHYSMEM_BITS, release, 46)
+    default = 0xFF100000_00000000 if five_levels else at_release(_PAGE_OFFSET, release, 0xFFFF8800_00000000)
     return X86_64(
         phys_base=base,
         kernel_base=_page_offset(dump.segments, default),
