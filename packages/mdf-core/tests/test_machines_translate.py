@@ -171,16 +171,6 @@ def test_a_dump_by_qemu_without_virtual_addresses_is_read_too(name: str, tmp_pat
     assert kernel.read(core.machine.virt(core.ram_pfns[9] * core.page_size), 64) == core.page(core.ram_pfns[9])[:64]
 
 
-def entries(core: Vmcore, vaddr: int) -> list[tuple[int, int]]:
-    """Where the entries of a walk are, from the top level down, and what they are."""
-    form, tables = core.spec.form, core.machine.formed
-    assert form is not None
-    assert tables is not None
-    slots = tables.slots(vaddr, len(form.shifts) - 1)
-    memory = core.machine.memory
-    return [(slot, int.from_bytes(memory.read(slot, form.width), core.byteorder)) for slot in slots]
-
-
 @pytest.mark.parametrize("name", [name for name in MACHINES if "ppc64le" not in name])
 def test_a_trace_shows_every_entry_and_an_invalid_one_ends_it(name: str, tmp_path: Path) -> None:
     core = build(MACHINES[name])
@@ -190,12 +180,12 @@ def test_a_trace_shows_every_entry_and_an_invalid_one_ends_it(name: str, tmp_pat
     small = form.leaves[-1]
     vaddr = form.vmalloc + (5 << form.shifts[-2])
     tables.map(vaddr, 0x123 << small, 1 << small, small)
-    expected = entries(core, vaddr)
+    expected = tables.walk(vaddr)
     steps: list[Step] = []
     kernel = kernel_of(core, tmp_path / "vmcore")
     assert kernel.trace(vaddr + 0x123, steps.append) == (0x123 << small) + 0x123
     assert [(step.entry_paddr, step.entry) for step in steps] == expected
-    others = entries(core, core.symbols["swapper_pg_dir"]) if form.mapped else []
+    others = tables.walk(core.symbols["swapper_pg_dir"]) if form.mapped else []
     for number, (slot, entry) in enumerate(expected):
         if (slot, entry) in others:
             continue  # Without that one nothing is mapped.

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from mdf.core.dumps import source, windows
+from factory import Spec, build
+from mdf.core.dumps import open_dump, source, windows
 from mdf.core.dumps.source import Source
-from mdf.core.dumps.windows import WINDOW
+from mdf.core.dumps.windows import WINDOW, Windows
 from mdf.core.errors import FormatError
 
 SIZE = 2 * WINDOW + 5000
@@ -85,3 +86,22 @@ def test_files_of_proc_are_mapped_and_files_on_a_disk_are_not(path: Path) -> Non
         pytest.skip("/proc/kcore can't be opened here")
     with file:
         assert windows.worth_mapping(file.fileno())
+
+
+@pytest.mark.parametrize("mapped", [True, False])
+def test_a_dump_is_read_through_windows_only_if_it_may_be_mapped(
+    mapped: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[Windows] = []
+
+    def counted(fd: int, size: int) -> Windows:
+        made.append(Windows(fd, size))
+        return made[-1]
+
+    monkeypatch.setattr(source, "worth_mapping", lambda fd: True)
+    monkeypatch.setattr(source, "Windows", counted)
+    core = build(Spec())
+    with open_dump(core.elf(tmp_path / "vmcore"), mapped=mapped) as dump:
+        pfn = core.ram_pfns[20]
+        assert dump.read(pfn * core.page_size, core.page_size) == core.page(pfn)
+    assert bool(made) is mapped

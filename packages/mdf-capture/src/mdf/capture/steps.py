@@ -39,9 +39,7 @@ def surveyed(options: Options, messages: Messages, analysis: Analysis, files: in
     """The dump to read, open and looked at, when what is written goes into so many `files`."""
     given = given_info(options.vmlinux, options.vmcoreinfo)
     place = Place.in_work_dir(options.work_dir)
-    with open_dump(*options.vmcores, given=given, place=place) as dump:
-        if options.non_mmap:
-            dump.source.never_map()
+    with open_dump(*options.vmcores, given=given, place=place, mapped=not options.non_mmap) as dump:
         if dump.incomplete:
             messages.common(f"{options.vmcore} is an incomplete dump: pages are missing in it.")
         seen = analysis.survey(dump, options, messages, files, given)

@@ -16,8 +16,8 @@ from mdf.capture.rules import DumpLevel
 from mdf.core.arch import ARCHITECTURES, Architecture, phys_base_of
 from mdf.core.bitmap import Bitmap
 from mdf.core.commandline import INVALID
-from mdf.core.dumps import Dump, ElfDump
-from mdf.core.errors import MissingInfoError, UnsupportedError, UsageError
+from mdf.core.dumps import Dump, ElfDump, expect_linux
+from mdf.core.errors import MissingInfoError, UsageError
 from mdf.core.formats.diskdump import layout_for
 from mdf.core.formats.vmcoreinfo import Vmcoreinfo
 from mdf.core.kernel import mem_map, open_kernel
@@ -90,8 +90,7 @@ def survey(
 
     Raises MdfError if the options can't be carried out on it.
     """
-    if dump.xen:
-        raise UnsupportedError(f"{dump.source.path} is a dump of a Xen hypervisor.", hint="mdf-xen is for those.")
+    expect_linux(dump)
     check(dump, options, given)
     known = _known_kernel(dump, messages, architectures, given)
     max_mapnr = dump.max_mapnr

@@ -6,8 +6,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from mdf.core.dumps import Dump, open_dump
-from mdf.core.errors import MissingInfoError, UnsupportedError
+from mdf.core.dumps import Dump, expect_linux, open_dump
+from mdf.core.errors import MissingInfoError
 from mdf.core.formats.vmcoreinfo import Vmcoreinfo
 from mdf.core.kernel import Kernel, given_info, open_kernel
 from mdf.core.messages import Messages
@@ -30,8 +30,7 @@ class LogReport:
 
 def open_linux(dump: Dump, messages: Messages, given: Vmcoreinfo | None) -> Kernel | None:
     """The kernel of a dump of Linux. Raises MdfError."""
-    if dump.xen:
-        raise UnsupportedError(f"{dump.source.path} is a dump of a Xen hypervisor.", hint="mdf-xen is for those.")
+    expect_linux(dump)
     return open_kernel(dump, messages, given=given)
 
 
@@ -49,9 +48,7 @@ def save_log(options: Options, messages: Messages | None = None, open_: OpenKern
         for vmcore in options.vmcores:
             check_output(options.logfile, vmcore, options.force)
     given = given_info(options.vmlinux, options.vmcoreinfo)
-    with open_dump(*options.vmcores, given=given) as dump:
-        if options.non_mmap:
-            dump.source.never_map()
+    with open_dump(*options.vmcores, given=given, mapped=not options.non_mmap) as dump:
         log = read_log(_kernel(dump, given, messages, open_), partial=options.partial)
         if options.partial and not log.is_partial:
             messages.common("The kernel does not say when its log was last cleared: all of it is taken.")

@@ -16,7 +16,6 @@ from mdf.core.formats.diskdump import COMPRESSIONS, UINT32_MAX, Flag, SubHeader
 
 _LEVEL_MAX = 31
 _KNOWN_STATUS = int(COMPRESSIONS | Flag.INCOMPLETE | Flag.EXCLUDED_VMEMMAP)
-_UTSNAME_FIELD = 65
 # What kernels call themselves, of the architectures that such dumps are made of.
 _MACHINE = re.compile(
     r"x86_64|i[3-6]86|armv\d\w*|aarch64(_be)?|ppc(64(le)?)?|s390x?|ia64|mips(64)?|riscv(32|64)|loongarch(32|64)|sparc(64)?"
@@ -69,15 +68,13 @@ def _check_time(dump: KdumpFile, findings: Findings) -> None:
 
 
 def _check_utsname(dump: KdumpFile, findings: Findings) -> None:
-    """Empty but for the machine is what a writer leaves that does not know the kernel."""
-    step = _UTSNAME_FIELD
-    sysname, _, release, *_ = (dump.utsname[at : at + step] for at in range(0, len(dump.utsname), step))
-    if not any(dump.utsname[: 4 * step]):
+    if not diskdump.names_kernel(dump.utsname):
         return
+    sysname = dump.utsname[: diskdump.UTSNAME_FIELD]
     findings.expect(bool(_MACHINE.fullmatch(dump.machine)), f"main header: unknown machine {dump.machine!r}")
     findings.expect(sysname.rstrip(b"\x00") == b"Linux", f"main header: the system's name is {sysname[:16]!r}")
     if dump.info and "OSRELEASE" in dump.info.values:
-        name = release.split(b"\x00")[0].decode("ascii", "replace")
+        name = diskdump.utsname_field(dump.utsname, diskdump.UTSNAME_RELEASE)
         known = dump.info.osrelease
         findings.expect(name == known, f"main header: the release is {name!r}, but VMCOREINFO says {known!r}")
 

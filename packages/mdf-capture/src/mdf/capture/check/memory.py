@@ -6,6 +6,7 @@ from __future__ import annotations
 from mdf.capture.check.verdict import Findings
 from mdf.core.dumps import Dump
 from mdf.core.errors import MdfError
+from mdf.core.formats.diskdump import names_kernel
 from mdf.core.kernel import open_kernel
 from mdf.core.messages import Messages
 
@@ -43,5 +44,5 @@ def check_memory(dump: Dump, findings: Findings) -> None:
         return
     if kernel is None:
         findings.remarks.append("nothing in it says where the kernel is: no VMCOREINFO")
-    elif any(dump.utsname[: 4 * 65]):
+    elif names_kernel(dump.utsname):
         findings.expect(kernel.utsname == dump.utsname, "main header: utsname differs from the kernel's own in memory")

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import cached_property
 
 from mdf.capture.page_filter import KnownKernel
 from mdf.capture.pages import Pages
@@ -33,6 +34,10 @@ class SelfCheck:
         self._invariants.see(pages, kinds)
         self._must_stay.see(pages, kinds)
 
+    @cached_property
+    def _account(self) -> int | None:
+        return free_pages(self._known.kernel)
+
     def doubts(self, counters: Mapping[Kind, int], keep: Bitmap) -> list[Doubt]:
         """What can't be right about the pages that were left out."""
         known = self._known
@@ -46,14 +51,14 @@ class SelfCheck:
     def numbers(self, counters: Mapping[Kind, int]) -> Iterator[str]:
         """Lines for the report: what was found, and what the kernel's own account says."""
         if self._free:
-            account = free_pages(self._known.kernel)
+            account = self._account
             known = "is not known" if account is None else f"has {account}"
             yield f"Self-check: {counters[Kind.FREE]} free pages found, the kernel's own account {known}."
         yield f"Self-check: {len(self._must_stay.pfns)} pages that must stay are there."
 
     def _free_doubts(self, counters: Mapping[Kind, int]) -> Iterator[Doubt]:
         known = self._known
-        account = free_pages(known.kernel) if self._free else None
+        account = self._account if self._free else None
         found, block = counters[Kind.FREE], 1 << (known.layout.free_area_length or 11) - 1
         if account is None:
             return

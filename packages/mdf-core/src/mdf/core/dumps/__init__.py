@@ -12,24 +12,29 @@ from mdf.core.dumps.elf import ElfDump
 from mdf.core.dumps.flattened import FlattenedSource, is_flattened
 from mdf.core.dumps.kdump import KdumpFile, is_kdump
 from mdf.core.dumps.source import Source
-from mdf.core.errors import FormatError, MdfError
+from mdf.core.errors import FormatError, MdfError, UnsupportedError
 from mdf.core.formats.vmcoreinfo import Vmcoreinfo
 
-__all__ = ["Dump", "ElfDump", "KdumpFile", "is_xen", "open_dump"]
+__all__ = ["Dump", "ElfDump", "KdumpFile", "expect_linux", "is_xen", "open_dump"]
 
 
 def open_dump(
-    path: Path | str, *others: Path | str, given: Vmcoreinfo | None = None, place: Place | None = None
+    path: Path | str,
+    *others: Path | str,
+    given: Vmcoreinfo | None = None,
+    place: Place | None = None,
+    mapped: bool = True,
 ) -> Dump:
     """Opens an ELF vmcore or a kdump-compressed dump, whose files may be flattened streams.
 
     Of a split dump, all files are to be given, in any order. `given` is kernel information from another source, for a
-    vmcore that has none; bitmaps of the dump live in `place`. Raises InputError if a file cannot be opened or read,
+    vmcore that has none; bitmaps of the dump live in `place`. Files are read with system calls only if not `mapped`,
+    else /proc/vmcore through windows of it. Raises InputError if a file cannot be opened or read,
     FormatError if it is damaged or no dump, or if the files are not those of one split dump, UnsupportedError for a
     header version that is not known.
     """
     with ExitStack() as opened:
-        sources = [_source(Path(name), opened) for name in (path, *others)]
+        sources = [_source(Path(name), opened, mapped) for name in (path, *others)]
         for source in sources[1:] and sources:
             if not is_kdump(source):
                 raise FormatError(f"{source.path} is not a kdump-compressed dump.", hint="Only such dumps are split.")
@@ -38,10 +43,16 @@ def open_dump(
         return dump
 
 
-def _source(path: Path, opened: ExitStack) -> Source:
-    source = Source(path)
+def _source(path: Path, opened: ExitStack, mapped: bool) -> Source:
+    source = Source(path, mapped=mapped)
     opened.callback(source.close)
     return FlattenedSource(source) if is_flattened(source) else source
+
+
+def expect_linux(dump: Dump) -> None:
+    """Raises UnsupportedError for the dump of a Xen host, which only mdf-xen can look at."""
+    if dump.xen:
+        raise UnsupportedError(f"{dump.source.path} is a dump of a Xen hypervisor.", hint="mdf-xen is for those.")
 
 
 def is_xen(*files: Path) -> bool:

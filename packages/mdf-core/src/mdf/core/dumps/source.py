@@ -14,10 +14,11 @@ from mdf.core.errors import FormatError, InputError
 class Source:
     """An open input file of `size` bytes, for which `file_size` bytes are really there.
 
+    /proc/vmcore is read through windows of it in the address space, if it may be `mapped`.
     Raises InputError if it cannot be opened.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, mapped: bool = True) -> None:
         self.path = path
         try:
             self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
@@ -31,18 +32,14 @@ class Source:
                 f"Can't open the dump memory({path}). {error.strerror}",
                 hint="A dump must be a file or device that can be read at any offset; save a stream to a file first.",
             ) from error
-        self._windows = Windows(self._fd, self.size) if worth_mapping(self._fd) else None
+        self._windows = Windows(self._fd, self.size) if mapped and worth_mapping(self._fd) else None
 
     def close(self) -> None:
         """Closes the file; the second call does nothing."""
-        self.never_map()
+        self._windows = None
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
-
-    def never_map(self) -> None:
-        """From here on, the file is read with system calls only."""
-        self._windows = None
 
     def read(self, offset: int, size: int, what: str) -> bytes:
         """Exactly `size` bytes from `offset`. `what` names them when the file ends before: FormatError."""
@@ -73,7 +70,7 @@ class Source:
                 self._windows.read_into(offset, buffer)
                 return
             except (OSError, ValueError):  # Kernels before 3.11, or a file that only looked like /proc/vmcore.
-                self.never_map()
+                self._windows = None
         while done < size:
             try:
                 got = os.preadv(self._fd, [buffer[done:] if done else buffer], offset + done)

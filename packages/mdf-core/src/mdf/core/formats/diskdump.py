@@ -18,7 +18,8 @@ from mdf.core.formats.elf import ByteOrder, prefix
 
 SIGNATURE = b"KDUMP   "
 HEADER_VERSION = 6
-UTSNAME_SIZE = 6 * 65
+UTSNAME_FIELD = 65
+UTSNAME_SIZE = 6 * UTSNAME_FIELD
 UTSNAME_RELEASE = 2
 UTSNAME_MACHINE = 4
 UINT32_MAX = 0xFFFFFFFF
@@ -40,7 +41,13 @@ COMPRESSIONS = Flag.ZLIB | Flag.LZO | Flag.SNAPPY | Flag.ZSTD
 
 def utsname_field(utsname: bytes, number: int) -> str:
     """One of the six texts of the raw structure; empty if there is none."""
-    return utsname[number * 65 : (number + 1) * 65].split(b"\x00")[0].decode("ascii", "replace")
+    field = utsname[number * UTSNAME_FIELD : (number + 1) * UTSNAME_FIELD]
+    return field.split(b"\x00")[0].decode("ascii", "replace")
+
+
+def names_kernel(utsname: bytes) -> bool:
+    """Whether anything but the machine is there: a writer that does not know the kernel leaves the rest empty."""
+    return any(utsname[: UTSNAME_MACHINE * UTSNAME_FIELD])
 
 
 @dataclass(frozen=True)
@@ -65,7 +72,7 @@ class MainHeader:
     @property
     def machine(self) -> str:
         """utsname.machine; empty if the writer did not know the kernel."""
-        return utsname_field(self.utsname, 4)
+        return utsname_field(self.utsname, UTSNAME_MACHINE)
 
 
 @dataclass(frozen=True)

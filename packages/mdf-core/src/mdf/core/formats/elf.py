@@ -192,9 +192,9 @@ def notes(segment: bytes, byteorder: ByteOrder) -> Iterator[Note]:
     `byteorder` is that of the file, but QEMU's notes of a ppc64le machine are big endian in any file: the order that
     gives the first note the shorter name counts. Raises FormatError for a note that reaches beyond the segment.
     """
-    first = segment[:4]
-    if int.from_bytes(first, "little") != int.from_bytes(first, "big"):
-        byteorder = "little" if int.from_bytes(first, "little") < int.from_bytes(first, "big") else "big"
+    little, big = int.from_bytes(segment[:4], "little"), int.from_bytes(segment[:4], "big")
+    if little != big:
+        byteorder = "little" if little < big else "big"
     layout = struct.Struct(prefix(byteorder) + "III")
     at = 0
     while at + layout.size <= len(segment):
