@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True)
@@ -34,41 +34,28 @@ _PCI = ("virtio_pci", "virtio_blk", "ext4", "virtio_balloon", "qemu_fw_cfg")
 _ARM = ("qemu-system-arm", "-machine", "virt,highmem=off", "-cpu", "cortex-a15", "-m", "1024", "-smp", "2")
 _MMIO = ("virtio_mmio", "virtio_blk", "ext4")
 
+_I386_PAE = Guest(
+    suite="bookworm",
+    architecture="i386",
+    kernel="linux-image-686-pae",
+    qemu=("qemu-system-i386", *_PC, "-cpu", "max,cx16=off"),
+    console="ttyS0",
+    disk="virtio-blk-pci",
+    modules=_PCI,
+)
+_ARMHF = Guest(
+    suite="trixie",
+    architecture="armhf",
+    kernel="linux-image-armmp",
+    qemu=_ARM,
+    console="ttyAMA0",
+    disk="virtio-blk-device",
+    modules=_MMIO,
+)
+
 GUESTS: Mapping[str, Guest] = {
-    "i386-pae": Guest(
-        suite="bookworm",
-        architecture="i386",
-        kernel="linux-image-686-pae",
-        qemu=("qemu-system-i386", *_PC, "-cpu", "max,cx16=off"),
-        console="ttyS0",
-        disk="virtio-blk-pci",
-        modules=_PCI,
-    ),
-    "i386": Guest(
-        suite="bookworm",
-        architecture="i386",
-        kernel="linux-image-686",
-        qemu=("qemu-system-i386", *_PC, "-cpu", "pentium3"),
-        console="ttyS0",
-        disk="virtio-blk-pci",
-        modules=_PCI,
-    ),
-    "armhf": Guest(
-        suite="trixie",
-        architecture="armhf",
-        kernel="linux-image-armmp",
-        qemu=_ARM,
-        console="ttyAMA0",
-        disk="virtio-blk-device",
-        modules=_MMIO,
-    ),
-    "armhf-lpae": Guest(
-        suite="trixie",
-        architecture="armhf",
-        kernel="linux-image-armmp-lpae",
-        qemu=_ARM,
-        console="ttyAMA0",
-        disk="virtio-blk-device",
-        modules=_MMIO,
-    ),
+    "i386-pae": _I386_PAE,
+    "i386": replace(_I386_PAE, kernel="linux-image-686", qemu=("qemu-system-i386", *_PC, "-cpu", "pentium3")),
+    "armhf": _ARMHF,
+    "armhf-lpae": replace(_ARMHF, kernel="linux-image-armmp-lpae"),
 }

@@ -8,7 +8,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from guests.debian import Apt, unpack
+from guests.debian import apt_for, unpack
 from guests.machines import Guest
 
 # What the kernels' packages want on a real system is not needed here.
@@ -43,9 +43,9 @@ def parts(name: str, guest: Guest) -> Parts:
     folder = guests_cache() / name
     if not (folder / "done").exists():
         shutil.rmtree(folder, ignore_errors=True)
-        apt = Apt(folder / "apt", guest.suite, guest.architecture)
-        unpack(apt.download(*PROGRAMS), folder / "root")
-        kernel_files = (file for file in apt.download(guest.kernel) if file.name.startswith(KERNEL_PACKAGES))
+        apt = apt_for(guest, folder / "apt")
+        unpack(apt.download_all(*PROGRAMS), folder / "root")
+        kernel_files = (file for file in apt.download_all(guest.kernel) if file.name.startswith(KERNEL_PACKAGES))
         unpack(kernel_files, folder / "kernel")
         for unwanted in _LEFT_OUT:
             shutil.rmtree(folder / "root" / unwanted, ignore_errors=True)

@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from guests.core import system_ram
-from guests.debian import Apt, unpack
+from guests.debian import MIRROR, Apt, unpack
 from guests.machines import GUESTS
 from guests.parts import guests_cache
 from guests.run import Result
@@ -53,7 +53,8 @@ def _program(architecture: str, suite: str) -> list[str]:
     folder = guests_cache() / f"reference-{architecture}"
     root = folder / "root"
     if not root.exists():
-        unpack(Apt(folder / "apt", suite, architecture).download("makedumpfile"), root)
+        apt = Apt(folder / "apt", f"{MIRROR} {suite}", architecture=architecture)
+        unpack(apt.download_all("makedumpfile"), root)
     loader = next(path for path in root.rglob(_LOADERS[architecture]) if path.exists())
     libraries = ":".join(sorted({str(path.parent) for path in root.rglob("lib*.so.*")}))
     return [str(loader), "--library-path", libraries, str(root / "usr" / "bin" / "makedumpfile")]

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from manpages import PAGES, ROOT
+from manpages import PAGES, ROOT, write_or_check
 
 import mdf.initrd.cli
 import mdf.rearrange
@@ -122,18 +122,5 @@ def files() -> Iterator[tuple[Path, str]]:
         yield folder / "completions" / f"_{name}", zsh(name, known)
 
 
-def main(arguments: list[str]) -> int:
-    """Writes or checks all files."""
-    stale = 0
-    for path, text in files():
-        if arguments != ["--check"]:
-            path.parent.mkdir(exist_ok=True)
-            path.write_text(text)
-        elif not path.exists() or path.read_text() != text:
-            stale += 1
-            print(f"{path.relative_to(ROOT)} is not up to date: run tox -e man -- --write")
-    return 1 if stale else 0
-
-
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(write_or_check(files(), sys.argv[1:]))

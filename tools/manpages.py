@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 from argparse_manpage.manpage import Manpage
@@ -68,19 +69,23 @@ def roff(text: str) -> str:
     return "\n".join([*lines, ".fi"] if kept else lines)
 
 
-def main(arguments: list[str]) -> int:
-    """Writes or checks all pages."""
-    os.environ["COLUMNS"] = "120"  # The width argparse wraps to.
+def write_or_check(files: Iterable[tuple[Path, str]], arguments: list[str]) -> int:
+    """Writes files, each with its text; with --check says which are not up to date, and the exit status is 1."""
     stale = 0
-    for folder, manual in PAGES:
-        path = folder / f"{manual.name}.8"
-        text = page(manual)
+    for path, text in files:
         if arguments != ["--check"]:
+            path.parent.mkdir(exist_ok=True)
             path.write_text(text)
         elif not path.exists() or path.read_text() != text:
             stale += 1
             print(f"{path.relative_to(ROOT)} is not up to date: run tox -e man -- --write")
     return 1 if stale else 0
+
+
+def main(arguments: list[str]) -> int:
+    """Writes or checks all pages."""
+    os.environ["COLUMNS"] = "120"  # The width argparse wraps to.
+    return write_or_check(((folder / f"{manual.name}.8", page(manual)) for folder, manual in PAGES), arguments)
 
 
 if __name__ == "__main__":

@@ -45,20 +45,20 @@ def shared() -> mmap.mmap:
     return area
 
 
-def huge() -> mmap.mmap:
-    area = mmap.mmap(-1, 16 * MIB, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+def advised(advice: str, size: int, letter: bytes) -> mmap.mmap:
+    area = mmap.mmap(-1, size, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
     with contextlib.suppress(OSError, AttributeError):
-        area.madvise(MADV["HUGEPAGE"])
-    area[:] = b"H" * (16 * MIB)
+        area.madvise(MADV[advice])
+    area[:] = letter * size
     return area
+
+
+def huge() -> mmap.mmap:
+    return advised("HUGEPAGE", 16 * MIB, b"H")
 
 
 def same() -> mmap.mmap:
-    area = mmap.mmap(-1, 4 * MIB, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-    with contextlib.suppress(OSError, AttributeError):
-        area.madvise(MADV["MERGEABLE"])
-    area[:] = b"K" * (4 * MIB)
-    return area
+    return advised("MERGEABLE", 4 * MIB, b"K")
 
 
 def locked() -> mmap.mmap:

@@ -5,13 +5,12 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-import tarfile
 from collections.abc import Iterator
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 
-from guests.debian import Apt
+from guests.debian import apt_for, unpack_vmlinux
 from guests.kdump.check import Check
 from guests.kdump.crash import Captured
 from guests.kdump.kernels import KERNELS
@@ -29,18 +28,8 @@ def vmlinux(kernel: str) -> Path:
     if target.exists():
         return target
     shutil.rmtree(folder, ignore_errors=True)
-    apt = Apt(folder / "apt", guest.suite, guest.architecture)
-    name = f"linux-image-{parts(kernel, guest).release}-dbg"
-    [package] = (file for file in apt.download(name) if file.name.startswith(f"{name}_"))
-    with subprocess.Popen(["dpkg-deb", "--fsys-tarfile", package], stdout=subprocess.PIPE) as dpkg:
-        with tarfile.open(fileobj=dpkg.stdout, mode="r|") as members:
-            for member in members:
-                content = members.extractfile(member) if Path(member.name).name.startswith("vmlinux") else None
-                if content:
-                    with (folder / "part").open("wb") as file:
-                        shutil.copyfileobj(content, file)
-                    break
-        dpkg.kill()
+    package = apt_for(guest, folder / "apt").download(f"linux-image-{parts(kernel, guest).release}-dbg")
+    unpack_vmlinux(package, folder / "part")
     shutil.rmtree(folder / "apt")
     (folder / "part").rename(target)
     return target

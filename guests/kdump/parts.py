@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 from elftools.elf.dynamic import DynamicSection
 from elftools.elf.elffile import ELFFile
 
-from guests.debian import Apt, unpack
+from guests.debian import apt_for, unpack
 from guests.machines import Guest
 from guests.parts import guests_cache
 from mdf.initrd.payload import Entry
@@ -27,8 +27,8 @@ def tools(guest: Guest) -> Path:
     folder = guests_cache() / f"kdump-tools-{guest.suite}"
     if not (folder / "done").exists():
         shutil.rmtree(folder, ignore_errors=True)
-        apt = Apt(folder / "apt", guest.suite, guest.architecture)
-        unpack(apt.download(*PACKAGES), folder)
+        apt = apt_for(guest, folder / "apt")
+        unpack(apt.download_all(*PACKAGES), folder)
         shutil.rmtree(folder / "apt")
         (folder / "done").touch()
     return folder

@@ -17,19 +17,17 @@ import subprocess
 import sys
 import tarfile
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 SIGNED_BY = "/usr/share/keyrings/debian-archive-keyring.gpg"
-SOURCES = f"""\
-deb [arch=amd64 signed-by={SIGNED_BY}] http://deb.debian.org/debian sid main
-deb [arch=amd64 signed-by={SIGNED_BY}] http://deb.debian.org/debian-security bookworm-security main
-"""
+MIRROR = "http://deb.debian.org/debian"
+SUITES = (f"{MIRROR} sid", f"{MIRROR}-security bookworm-security")
 TOOLS = ("crash", "makedumpfile")
 LIBRARIES = Path("usr", "lib", "x86_64-linux-gnu")
-TIMEOUT = 600  # seconds for each command
+TIMEOUT = 900  # seconds for each command
 GNU_BUILD_ID = b"\x04\0\0\0\x14\0\0\0\x03\0\0\0GNU\0"
 
 
@@ -46,7 +44,6 @@ KERNELS = (
     Kernel("x86_64-6.1-kdump", "linux-image-6.1.0-56-amd64-dbg", "eb4fbcd037e7253717950bf2b93bd5566f47c56f"),
     Kernel("x86_64-7.2-kdump", "linux-image-7.2.13+deb14-cloud-amd64-dbg", "8a55a05d35a15fe072cfd7e22593672daae112af"),
 )
-
 
 GUEST_KERNEL = "linux-image-6.1.0-56-cloud-amd64"
 
@@ -78,15 +75,22 @@ def newest(tool: str) -> tuple[str, ...] | None:
     return (str(libraries / "ld-linux-x86-64.so.2"), "--library-path", str(libraries), str(binary))
 
 
-class Apt:
-    """An apt of its own in a temporary folder: other suites than the machine's, and nothing counts as installed."""
+class UnavailableError(RuntimeError):
+    """Something could not be fetched."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+
+class Apt:
+    """An apt in a folder of its own, for `suites` (address and name) of one architecture.
+
+    Neither root nor the machine's own apt is touched, and nothing counts as installed.
+    """
+
+    def __init__(self, folder: Path, *suites: str, architecture: str = "amd64") -> None:
         self.archives = folder / "archives"
         for directory in (folder / "lists" / "partial", self.archives / "partial"):
-            directory.mkdir(parents=True)
-        (folder / "sources.list").write_text(SOURCES)
+            directory.mkdir(parents=True, exist_ok=True)
+        sources = (f"deb [arch={architecture} signed-by={SIGNED_BY}] {suite} main\n" for suite in suites)
+        (folder / "sources.list").write_text("".join(sources))
         (folder / "status").touch()
         config = folder / "apt.conf"
         config.write_text(
@@ -97,7 +101,8 @@ class Apt:
             f'Dir::State::Lists "{folder}/lists";\n'
             f'Dir::State::Status "{folder}/status";\n'
             f'Dir::Cache "{folder}";\n'
-            'APT::Architecture "amd64";\n'
+            f'APT::Architecture "{architecture}";\n'
+            f'APT::Architectures "{architecture}";\n'
             'APT::Install-Recommends "false";\n'
             'APT::Sandbox::User "";\n'
             'Debug::NoLocking "true";\n'
@@ -120,25 +125,14 @@ class Apt:
         _run("apt-get", "--quiet", *arguments, environment=self.environment, folder=self.archives)
 
 
-def fetch_guest_kernel(apt: Apt, target: Path) -> None:
-    """Unpack the guest's kernel."""
-    _run("dpkg-deb", "--extract", str(apt.download(GUEST_KERNEL)), str(target))
-
-
-class UnavailableError(Exception):
-    """A judge could not be fetched."""
-
-
-def fetch_tools(apt: Apt, target: Path) -> None:
-    """Unpack the newest tools with everything they depend on."""
-    for package in apt.download_all(*TOOLS):
+def unpack(packages: Iterable[Path], target: Path) -> None:
+    """Unpacks the files of packages into `target`."""
+    for package in packages:
         _run("dpkg-deb", "--extract", str(package), str(target))
 
 
-def fetch_vmlinux(kernel: Kernel, apt: Apt, target: Path) -> None:
-    """Unpack nothing but vmlinux: the package's modules are ten times as large."""
-    package = apt.download(kernel.package)
-    target.mkdir()
+def unpack_vmlinux(package: Path, target: Path) -> None:
+    """Nothing but vmlinux of a package: its modules are ten times as large."""
     with subprocess.Popen(
         ["dpkg-deb", "--fsys-tarfile", package], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
     ) as dpkg:
@@ -146,10 +140,27 @@ def fetch_vmlinux(kernel: Kernel, apt: Apt, target: Path) -> None:
             for member in members:
                 content = members.extractfile(member) if Path(member.name).name.startswith("vmlinux") else None
                 if content:
-                    with (target / "vmlinux").open("wb") as file:
+                    with target.open("wb") as file:
                         shutil.copyfileobj(content, file)
                     break
         dpkg.kill()
+
+
+def fetch_guest_kernel(apt: Apt, target: Path) -> None:
+    """Unpack the guest's kernel."""
+    unpack([apt.download(GUEST_KERNEL)], target)
+
+
+def fetch_tools(apt: Apt, target: Path) -> None:
+    """Unpack the newest tools with everything they depend on."""
+    unpack(apt.download_all(*TOOLS), target)
+
+
+def fetch_vmlinux(kernel: Kernel, apt: Apt, target: Path) -> None:
+    """Unpack the kernel's vmlinux, if it is of the right build."""
+    package = apt.download(kernel.package)
+    target.mkdir()
+    unpack_vmlinux(package, target / "vmlinux")
     package.unlink()
     if not has_build_id(target / "vmlinux", kernel.build_id):
         raise UnavailableError(f"{kernel.package} in the archive is of another build than {kernel.item}")
@@ -168,7 +179,7 @@ def main() -> int:
     failures = 0
     with tempfile.TemporaryDirectory(prefix="fetching.", dir=cache) as scratch:
         try:
-            apt = Apt(Path(scratch, "apt"))
+            apt = Apt(Path(scratch, "apt"), *SUITES)
         except UnavailableError as error:
             print(f"no judges could be fetched: {error}", file=sys.stderr)
             return 1
