@@ -59,6 +59,11 @@ class FormedTables:
             raise ValueError(f"{vaddr:#x} is mapped already")
         self.memory.write_integer(slot, entry, self.form.width)
 
+    def walk(self, vaddr: int) -> list[tuple[int, int]]:
+        """Where the entries of a walk are, from the top level down, and what they are."""
+        slots = self.slots(vaddr, len(self.form.shifts) - 1)
+        return [(at, int.from_bytes(self.memory.read(at, self.form.width), self.memory.byteorder)) for at in slots]
+
     def slots(self, vaddr: int, level: int) -> list[int]:
         """Physical addresses of the entries of a walk down to a level, with tables made on the way."""
         form, table, slots = self.form, self.root, []
