@@ -1,138 +1,103 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Targets whose input changes bytes of a machine that the factory has built.
-
-An input is a row of changes: three bytes say where in the memory that the factory wrote (page tables, memory sections,
-struct pages, logs), one what to exclusive-or with.
-"""
+"""Targets that read the memory of a machine: page tables, the memory map, free lists, the log, made and real."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from functools import cache
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
-from factory import MIB, Lookup, Model, Ram, Spec, Vmcore, build, random_layout
-from factory.printk import LocklessRing, Message, PlainRing, StructuredLog
+from corpus import vmcore
+from factory import Spec, Vmcore
+from fuzz import machines, seeds
+from fuzz.changed import changing
 from fuzz.target import Target
-from mdf.capture.options import Options
-from mdf.capture.run import capture
-from mdf.core.dumps import ElfDump, open_dump
-from mdf.core.errors import AddressError, MdfError
+from mdf.capture import Options, capture
+from mdf.core.dumps import open_dump
+from mdf.core.errors import AddressError, MdfError, MissingInfoError
+from mdf.core.formats.elf import ByteOrder
 from mdf.core.kernel import Kernel, mem_map
 from mdf.dmesg.log import read_log
 
-_CHANGES_MAX = 64
-_RECORDS_MAX = 10_000
-_RAM = (Ram(1 * MIB, 8 * MIB),)
+_RECORDS_MAX = 50_000
 
 
-class Machine:
-    """A vmcore in memory, and the file offsets of all that the factory wrote into it."""
+def _kernel(path: Path) -> Kernel:
+    dump = open_dump(path)
+    if dump.info is None:
+        dump.close()
+        raise MissingInfoError("nothing says where the kernel is")
+    return Kernel(dump, dump.info)
 
-    def __init__(self, core: Vmcore) -> None:
-        self.core = core
-        self.descriptor = os.memfd_create("vmcore")
-        self.path = Path(f"/proc/self/fd/{self.descriptor}")
-        core.elf(self.path)
-        with open_dump(self.path) as dump:
-            assert isinstance(dump, ElfDump)
-            ram = dump.loads[-1]
-        size = core.page_size
-        self._offsets = [ram.offset + pfn * size - ram.paddr for pfn in sorted(core.kernel_pfns)]
 
-    @contextmanager
-    def changed(self, data: bytes) -> Iterator[Path]:
-        """The vmcore with bytes changed, for a while."""
-        size = self.core.page_size
-        before = []
-        for at in range(0, min(len(data) // 4, _CHANGES_MAX) * 4, 4):
-            where = int.from_bytes(data[at : at + 3], "little") % (len(self._offsets) * size)
-            offset = self._offsets[where // size] + where % size
-            [old] = os.pread(self.descriptor, 1, offset)
-            os.pwrite(self.descriptor, bytes([old ^ data[at + 3]]), offset)
-            before.append((old, offset))
+def _look_up(addresses: Sequence[int], kernel: Kernel) -> None:
+    for address in addresses:
         try:
-            yield self.path
-        finally:
-            for old, offset in reversed(before):
-                os.pwrite(self.descriptor, bytes([old]), offset)
-
-    def target(self, name: str, parse: Callable[[Path], object]) -> Target:
-        """A target that reads the changed vmcore."""
-
-        def feed(data: bytes) -> None:
-            with self.changed(data) as path:
-                parse(path)
-
-        size = len(self._offsets) * self.core.page_size
-        spread = [(size * part // 97).to_bytes(3, "little") + b"\x01" for part in range(97)]
-        return Target(name, feed, lambda: [b"", *spread])
+            assert len(kernel.read(address, 4100)) == 4100
+        except AddressError:
+            continue
 
 
-def _kernel(path: Path) -> None:
-    with open_dump(path) as dump:
-        assert dump.info is not None
-        kernel = Kernel(dump, dump.info)
-        for name in ("init_uts_ns", "mem_section", "_stext"):
-            address = dump.info.symbol(name)
-            if address:
-                kernel.read(address, 8192)
-        for shift in range(12, 48):
-            try:
-                kernel.read(0xFFFF888000000000 + (1 << shift), 1)
-            except AddressError:
-                continue
+def _page_tables(name: str, path: Path, _: int) -> None:
+    kernel = _kernel(path)
+    with kernel.dump:
+        _look_up(machines.addresses(name), kernel)
 
 
-def _memory_map(path: Path) -> None:
-    with open_dump(path) as dump:
-        assert dump.info is not None
-        mem_map(Kernel(dump, dump.info), dump.max_mapnr)
+def _memory_map(path: Path, _: int) -> None:
+    kernel = _kernel(path)
+    with kernel.dump as dump:
+        for piece in mem_map(kernel, dump.max_mapnr):
+            assert 0 <= piece.pfn_start <= piece.pfn_end <= dump.max_mapnr
 
 
-def _filter(path: Path) -> None:
-    capture(Options(path, Path("/nowhere"), dump_levels=(31,), dry_run=True))
+def _filter(path: Path, choice: int) -> None:
+    level = (31, 16, 11, 4)[choice % 4]
+    capture(Options(path, Path("/nowhere"), dump_levels=(level,), dry_run=True, num_threads=0))
 
 
-def _log(path: Path) -> None:
-    with open_dump(path) as dump:
-        assert dump.info is not None
-        kernel = Kernel(dump, dump.info)
-        for partial in (False, True):
-            try:
-                for count, _ in enumerate(read_log(kernel, partial=partial)):
-                    assert count < _RECORDS_MAX
-            except MdfError:
-                continue
+def _log(path: Path, choice: int) -> None:
+    kernel = _kernel(path)
+    with kernel.dump:
+        for count, _ in enumerate(read_log(kernel, partial=choice % 2 == 1)):
+            assert count < _RECORDS_MAX
 
 
-def _logged(release: str) -> Vmcore:
-    spec = Spec(release=release, ram=_RAM, vmemmap="4K")
-    if release.startswith("2"):
-        plain = PlainRing(spec, 1 << 12)
-        plain.append(b"<6>[    0.000000] Linux\n" * 64)
-        return plain.put_into(build(spec))
-    ring = LocklessRing(spec, count_bits=5, size_bits=11) if release > "5.10" else StructuredLog(spec, 1 << 12)
-    for number in range(40):
-        ring.append(Message(b"message %d" % number, ts_nsec=number * 1_000_000))
-    return ring.put_into(build(spec))
+def _all_of_real(path: Path, choice: int) -> None:
+    """What is read of a real kernel besides its struct pages, which take too long."""
+    with suppress(MdfError):
+        _log(path, choice)
+    _memory_map(path, choice)
 
 
-@cache
-def memory_targets() -> Sequence[Target]:
-    """All of them; their machines are built at the first call."""
-    small = Machine(build(random_layout(Spec(ram=_RAM, vmemmap="4K"), seed=1)))
-    lists = Spec(
-        release="2.6.32", ram=_RAM, model=Model.SPARSEMEM, lookup=Lookup.NODE_DATA, without=("OFFSET(page.private)",)
-    )
-    return (
-        small.target("page-tables", _kernel),
-        small.target("mem-section", _memory_map),
-        small.target("filter", _filter),
-        Machine(build(random_layout(lists, seed=1))).target("free-lists", _filter),
-        Machine(_logged("2.6.32")).target("log-plain", _log),
-        Machine(_logged("4.19.0")).target("log-structured", _log),
-        Machine(_logged("6.1.0")).target("log-lockless", _log),
-    )
+def _filtered(item: str, path: Path) -> None:
+    """A real vmcore without all that a dump can be without, its pages as they are."""
+    capture(Options(vmcore(item), path, dump_levels=(31,), force=True, num_threads=0))
+
+
+def _write(core: Callable[[], Vmcore], path: Path) -> None:
+    core().elf(path)
+
+
+def _populated(spec: Spec) -> Callable[[Path], object]:
+    return partial(_write, partial(machines.populated, spec))
+
+
+def _targets() -> Iterator[Target]:
+    for name, spec in machines.TABLES.items():
+        write = partial(_write, partial(machines.tables, name))
+        yield changing(f"tables-{name}", write, partial(_page_tables, name), spec.byteorder)
+    for name, spec in machines.MODELS.items():
+        yield changing(f"memory-map-{name}", _populated(spec), _memory_map)
+    for name, spec in {**machines.MODELS, "free-lists": machines.FREE_LISTS}.items():
+        yield changing(f"filter-{name}", _populated(spec), _filter)
+    for name in machines.LOGS:
+        yield changing(name, partial(_write, partial(machines.logged, name)), _log)
+    for item in seeds.real():
+        if not item.startswith("xen"):
+            order: ByteOrder = "big" if item.startswith("s390x") else "little"
+            yield changing(f"real-{item}", partial(_filtered, item), _all_of_real, order)
+
+
+MEMORY = tuple(_targets())

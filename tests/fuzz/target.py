@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import os
 import random
+import resource
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,7 +16,6 @@ from mdf.core.errors import MdfError
 
 SECONDS = 2
 MEBIBYTES = 256
-LENGTH_MAX = 1 << 16
 
 _INTERESTING = (
     b"\x00",
@@ -31,19 +32,50 @@ _INTERESTING = (
 
 @dataclass(frozen=True)
 class Target:
-    """A parser: `parse` takes any bytes; `seeds` makes inputs that it reads to the end."""
+    """A parser: `parse` takes any bytes, up to `length`; `seeds` makes inputs that it reads to the end."""
 
     name: str
     parse: Callable[[bytes], object]
     seeds: Callable[[], Sequence[bytes]]
+    length: int = 1 << 16
 
-    def feed(self, data: bytes) -> bool:
-        """Whether the input was taken. Only what is raised on purpose may be raised."""
+
+class LimitError(AssertionError):
+    """An input needs more than it may."""
+
+
+class Feeder:
+    """Feeds a target, in a process that is as large as it is now. `taken` counts inputs that were read to the end."""
+
+    def __init__(self, target: Target) -> None:
+        self._target = target
+        self._size = _largest()
+        self.taken = 0
+        self.slowest = 0.0
+
+    def feed(self, data: bytes) -> None:
+        """Only what is raised on purpose may be raised. Raises LimitError for too much time (of the CPU) or memory."""
+        start = time.process_time()
         try:
-            self.parse(data)
+            self._target.parse(data[: self._target.length])
+            self.taken += 1
         except MdfError:
-            return False
-        return True
+            pass
+        seconds = time.process_time() - start
+        self.slowest = max(self.slowest, seconds)
+        if seconds > SECONDS:
+            raise LimitError(f"{seconds:.1f} seconds")
+        if self.mebibytes > MEBIBYTES:
+            raise LimitError(f"{self.mebibytes} MiB")
+
+    @property
+    def mebibytes(self) -> int:
+        """How much larger the process has been than it was."""
+        return (_largest() - self._size) >> 10
+
+
+def _largest() -> int:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
 @contextmanager
