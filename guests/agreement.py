@@ -23,6 +23,8 @@ _LRU, _SLAB, _BUDDY, _ANON, _SWAPCACHE, _HUGE, _NOPAGE, _OFFLINE = 5, 7, 10, 12,
 CLASSES = ("free", "user", "cache", "kernel")
 # The dump level that leaves out the pages of a class; pages that are logically offline go with the free ones.
 _LEVEL = {"free": 16, "user": 8, "cache": 4}
+# The share of all pages that may have changed meanwhile.
+_CHANGED = 0.005
 
 
 @dataclass
@@ -44,9 +46,20 @@ class Agreement:
         return self.table.total()
 
     @property
+    def holds(self) -> bool:
+        """Whether no more pages differ than may have changed meanwhile."""
+        return 0 < self.total <= self.same + self.total * _CHANGED
+
+    @property
     def same(self) -> int:
         """Pages of which both say the same."""
         return sum(self.table[name, name] for name in CLASSES)
+
+    def __str__(self) -> str:
+        return (
+            f"{self.total} pages, {self.same} the same; since then {self.freed} were freed,"
+            f" {self.allocated} allocated, {self.changed} changed"
+        )
 
     def lines(self) -> Iterator[str]:
         """The table, the guest's word in lines and ours in columns."""
@@ -57,13 +70,13 @@ class Agreement:
 
 def agreement(vmcore: Path, files: Path) -> Agreement:
     """Compares the dumps of a vmcore with the guest's own `kpageflags` and `iomem` in the folder `files`."""
-    flags = array("Q", (files / "kpageflags").read_bytes())
+    flags = own_flags(files)
     page_size, ours = _ours(vmcore)
     unused, found = _unused(vmcore), Agreement()
     for pfn in _memory(files, page_size):
         if pfn >= len(flags) or flags[pfn] >> _NOPAGE & 1:
             continue
-        theirs, mine = _class(flags[pfn]), ours.get(pfn, "kernel")
+        theirs, mine = own_class(flags[pfn]), ours.get(pfn, "kernel")
         idle = pfn in unused
         if (theirs, mine) == ("free", "kernel") and idle:
             mine = "free"  # It went to the list of a single CPU.
@@ -121,8 +134,13 @@ def _memory(files: Path, page_size: int) -> Iterator[int]:
         yield from range(-(-start // page_size), end // page_size)
 
 
-def _class(flags: int) -> str:
-    """The class of a page by its flags, in the order of the filter's rules."""
+def own_flags(files: Path) -> array[int]:
+    """The kernel's own flags of each page: its `kpageflags` in the folder `files`."""
+    return array("Q", (files / "kpageflags").read_bytes())
+
+
+def own_class(flags: int) -> str:
+    """The class of a page by the kernel's own flags, in the order of the filter's rules."""
 
     def has(bit: int) -> bool:
         return bool(flags >> bit & 1)

@@ -13,9 +13,6 @@ from mdf.core.kernel import open_kernel
 from mdf.core.messages import Messages
 from mdf.dmesg import read_log
 
-# The share of all pages that may have changed meanwhile.
-_CHANGED = 0.005
-
 
 def check(result: Result) -> bool:
     """Prints the comparison; whether we agree with the guest."""
@@ -49,8 +46,5 @@ def _check_pages(result: Result) -> bool:
     found = agreement(result.vmcore, result.files)
     print(f"{result.name}: pages, by the guest's word (lines) and by ours (columns)")
     print(*found.lines(), sep="\n")
-    print(
-        f"{result.name}: {found.total} pages, {found.same} the same; since then {found.freed} were freed,"
-        f" {found.allocated} allocated, {found.changed} changed"
-    )
-    return bool(found.total) and found.total - found.same <= found.total * _CHANGED
+    print(f"{result.name}: {found}")
+    return found.holds

@@ -7,27 +7,17 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
-from captures import DumpFile
 from guests.kdump.crash import Captured
+from guests.kdump.pages import Pages
+from guests.kdump.statement import Check
 from mdf.core.dumps import open_dump
 from mdf.core.errors import MdfError
 
 # Who logged a line: the reference shows it since 1.7.3.
 CALLER = re.compile(rb"\] \[ *[CT]\d+\] ")
-COMPOUND_INFO = b"\nOFFSET(page.compound_info)="
 OURS = (sys.executable, "-m", "makedumpfile")
-
-
-@dataclass(frozen=True)
-class Check:
-    """A statement about what was saved, and whether it is true."""
-
-    statement: str
-    holds: bool
-    detail: str = ""
 
 
 def run(*command: str | Path, stdin: Path | None = None) -> tuple[int, str]:
@@ -35,22 +25,6 @@ def run(*command: str | Path, stdin: Path | None = None) -> tuple[int, str]:
     with (stdin or Path("/dev/null")).open("rb") as source:
         result = subprocess.run(list(map(str, command)), stdin=source, capture_output=True, check=False)
     return result.returncode, (result.stdout + result.stderr).decode(errors="replace")
-
-
-def same_pages(one: Path, other: Path) -> bool:
-    """Whether two dumps have the same pages with the same contents, however they are compressed.
-
-    Of kernels since 7.1 `one` may have more: releases of the reference up to 1.7.9 don't know `compound_info`, take the
-    tails of the kernel's own compound pages for pages of processes, and lose them.
-    """
-    first, second = DumpFile(one), DumpFile(other)
-    same = first.pfns == second.pfns or (COMPOUND_INFO in first.data and set(first.pfns) > set(second.pfns))
-    return (
-        same
-        and first.bitmap1 == second.bitmap1
-        and first.utsname == second.utsname
-        and all(first.page(pfn) == second.page(pfn) for pfn in second.pfns)
-    )
 
 
 def saved(captured: Captured, reference: Sequence[str]) -> Iterator[Check]:
@@ -64,25 +38,28 @@ def saved(captured: Captured, reference: Sequence[str]) -> Iterator[Check]:
         (folder / target).unlink(missing_ok=True)
         status, text = run(*reference, *options, raw, folder / target)
         yield Check(f"the reference reads the raw vmcore of the same crash ({options[0]})", status == 0, text[-300:])
-    expected = folder / "expected"
-    yield Check("the dump is what the reference makes of the raw vmcore", same_pages(folder / "dump", expected))
+    pages = Pages(raw, folder / "expected")
+    yield from pages.reference()
+    yield from pages.kernel(folder)
+    yield Check("the dump is what the reference makes of the raw vmcore", pages.same(folder / "dump"))
     logs = [CALLER.sub(b"] ", (folder / name).read_bytes()) for name in ("dmesg", "expected-dmesg")]
     yield Check("the log is what the reference makes of the raw vmcore", logs[0] == logs[1])
     (folder / "joined").unlink(missing_ok=True)
     status, text = run(*reference, "--reassemble", folder / "part1", folder / "part2", folder / "joined")
     yield Check("the reference joins the split dump", status == 0, text[-300:])
-    yield Check("the split dump is the same dump", status == 0 and same_pages(folder / "joined", expected))
+    yield Check("the split dump is the same dump", status == 0 and pages.same(folder / "joined"))
     (folder / "again").unlink(missing_ok=True)
     status, text = run(*reference, "-c", "-d", "31", folder / "dump", folder / "again")
     yield Check("the reference filters our dump again, and finds nothing to leave out", status == 0, text[-300:])
-    yield Check("and that is the same dump", status == 0 and same_pages(folder / "again", expected))
+    yield Check("and that is the same dump", status == 0 and pages.same(folder / "again", refiltered=True))
 
 
 def sent(captured: Captured, received: Path) -> Iterator[Check]:
     """Checks of the step that sends a flattened stream through ssh."""
     status = captured.steps["ssh"].status if "ssh" in captured.steps else None
     yield Check("the stream through ssh ends with status 0", status == 0, str(status))
-    whole = received.exists() and same_pages(received, captured.folder / "expected")
+    folder = captured.folder
+    whole = received.exists() and Pages(folder / "vmcore", folder / "expected").same(received)
     yield Check("what mdf-rearrange received is the same dump", whole)
 
 

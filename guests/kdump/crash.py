@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import subprocess
 import tempfile
@@ -60,12 +61,14 @@ class Crash:
     def run(self, name: str) -> Captured:
         """Crashes and captures, a second time if the first one fails; the results are kept in the folder `name`.
 
-        Raises GuestError, with `name`/console telling more.
+        Raises GuestError, with `name`/console telling more; that of a first try is `name`-failed.
         """
         folder = guests_cache() / "runs" / f"{self.kernel}-{name}"
         try:
             return self._run(folder)
         except GuestError as error:
+            with contextlib.suppress(FileNotFoundError):
+                shutil.copy(folder / "console", f"{folder}-failed")
             print(f"{folder}: {error}; once more", flush=True)
             return self._run(folder)
 

@@ -9,9 +9,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from guests.debian import MIRROR
-from guests.kdump.check import OURS, Check, run, same_pages
+from guests.kdump.check import OURS, run
 from guests.kdump.crash import Captured
+from guests.kdump.pages import Pages
 from guests.kdump.parts import payload
+from guests.kdump.statement import Check
 from guests.parts import guests_cache
 
 SUITE = "bookworm"
@@ -56,8 +58,8 @@ def kdump_tools(captured: Captured, reference: tuple[str, ...]) -> Iterator[Chec
     yield Check("it leaves a dump and a log with its stamp", len(dumps) == len(logs) == 1, detail)
     if not dumps:
         return
-    whole, expected = captured.folder / "whole", captured.folder / "expected"
+    whole, raw, expected = (captured.folder / name for name in ("whole", "vmcore", "expected"))
     status, text = run(*OURS, "-R", whole, stdin=dumps[0])
     yield Check("the dump is a whole flattened stream", status == 0, text[-300:])
-    run(*reference, "-c", "-d", "31", captured.folder / "vmcore", expected)
-    yield Check("it is what the reference makes of the raw vmcore", whole.exists() and same_pages(whole, expected))
+    run(*reference, "-c", "-d", "31", raw, expected)
+    yield Check("it is what the reference makes of the raw vmcore", whole.exists() and Pages(raw, expected).same(whole))

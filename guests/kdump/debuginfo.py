@@ -11,9 +11,9 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from guests.debian import apt_for, unpack_vmlinux
-from guests.kdump.check import Check
 from guests.kdump.crash import Captured
 from guests.kdump.kernels import KERNELS
+from guests.kdump.statement import Check
 from guests.parts import guests_cache, parts
 from judges import fetch
 

@@ -12,11 +12,13 @@ from tempfile import TemporaryDirectory
 
 import loopback
 from guests.kdump import steps
-from guests.kdump.check import Check, failed, saved, sent, whole
+from guests.kdump.check import failed, saved, sent, whole
 from guests.kdump.crash import POWER_CUT, Crash
 from guests.kdump.debian_root import RESULTS, STEPS, debian_root, kdump_tools
 from guests.kdump.debuginfo import opened
+from guests.kdump.statement import Check
 from judges import fetch
+from mdf import rearrange
 
 
 def reference() -> tuple[str, ...]:
@@ -29,8 +31,7 @@ def checks(kernel: str) -> Iterator[Check]:
     with TemporaryDirectory() as scratch:
         folder = Path(scratch)
         received = folder / "received"
-        code = "import sys; from mdf.rearrange import main; sys.exit(main())"
-        with loopback.server(folder, sys.executable, "-c", code, str(received)) as server:
+        with loopback.server(folder, sys.executable, rearrange.__file__, str(received)) as server:
             options = " ".join(server.options("/key"))
             script = steps.SAVE + steps.SEND.format(options=options, user=server.user) + steps.FAIL + steps.RAW
             captured = Crash(

@@ -38,14 +38,14 @@ Bitmap = list[bool]
 
 
 def filter_pages(
-    source: bytes | str | Path, level: int, linear_base: int | None = None
+    source: Image | bytes | str | Path, level: int, linear_base: int | None = None
 ) -> tuple[bytes, bytes, Counters]:
     """The two bitmaps of a kdump-compressed dump, padded to whole pages, and the counters.
 
     The zero counter counts pages of zeros among the pages kept; their bits stay set. The last page of a segment, where
     that ends inside a page, is lost when the number of page frames is no multiple of four, as in the original.
     """
-    image = open_image(source, linear_base)
+    image = source if isinstance(source, Image) else open_image(source, linear_base)
     info = image.info
     page_size = 4096 if info is None else int(info.lines["PAGESIZE"])
     base = image.first_paddr
