@@ -53,8 +53,11 @@ class Machine:
         self._process.wait()
         self._console.close()
 
-    def wait_for(self, mark: bytes, limit: float = 900) -> None:
-        """Waits for a line on the console. Raises GuestError after `limit` seconds, or SILENCE, or when QEMU ends."""
+    def wait_for(self, mark: bytes, limit: float = 900, failures: tuple[bytes, ...] = ()) -> None:
+        """Waits for a line on the console.
+
+        Raises GuestError after `limit` seconds, or SILENCE, or when QEMU ends, or when a line has one of `failures`.
+        """
         assert self._process.stdout is not None
         end = time.monotonic() + limit
         with selectors.DefaultSelector() as selector:
@@ -68,6 +71,8 @@ class Machine:
                 self._console.write(data)
                 self._console.flush()
                 self._seen = (self._seen + data)[-(1 << 16) :]
+                if failed := [failure for failure in failures if failure in self._seen]:
+                    raise GuestError(f"the guest says {failed[0].decode()}; waited for {mark.decode()}")
 
     def command(self, execute: str, **arguments: Any) -> Any:
         """A command of QMP and its answer. Raises GuestError if it is refused."""

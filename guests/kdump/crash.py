@@ -20,7 +20,8 @@ from guests.qemu import GuestError, Machine
 
 INSIDE = Path(__file__).parent / "inside"
 DISK = "1200M"
-DONE, POWER_CUT, FAILED = b"CAPTURE-DONE", b"POWER-CUT", b"CAPTURE-FAILED"
+DONE, POWER_CUT = b"CAPTURE-DONE", b"POWER-CUT"
+FAILURES = (b"KEXEC-FAILED", b"CAPTURE-FAILED")
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,7 @@ class Crash:
         _command("mkfs.ext4", "-q", "-F", *(("-d", str(self.root)) if self.root else ()), str(disk))
         guest = replace(guest, append=f"crashkernel={self.crashkernel}", qemu=(*guest.qemu, *_NET))
         with Machine(guest, folder, parts(self.kernel, guest).vmlinuz, initrd, disk) as machine:
-            machine.wait_for(self.until)
+            machine.wait_for(self.until, failures=FAILURES)
         initrd.unlink()
         _command("e2fsck", "-f", "-p", str(disk), accept=(0, 1))
         files = folder / "files"

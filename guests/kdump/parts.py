@@ -19,6 +19,7 @@ from mdf.initrd.payload import Entry
 from mdf.initrd.tree import write_tree
 
 PACKAGES = ("busybox-static", "kexec-tools", "makedumpfile", "openssh-client")
+LOADER = "ld-linux-x86-64.so.2"
 LIBRARIES = ("usr/lib/x86_64-linux-gnu", "lib/x86_64-linux-gnu", "usr/lib64", "lib64")
 
 
@@ -35,23 +36,31 @@ def tools(guest: Guest) -> Path:
 
 
 def copy_program(root: Path, name: str, target: Path, to: str) -> None:
-    """Copies the program `name` (a path below `root`) to `to` below `target`, with its libraries."""
-    entries = [Entry(PurePosixPath(to), root / name, executable=True)]
-    for library in _needed(root, root / name):
-        folder = "lib64" if library.name.startswith("ld-linux") else "lib/x86_64-linux-gnu"
-        entries.append(Entry(PurePosixPath(folder, library.name), library, executable=True))
-    write_tree(target, entries)
+    """Copies the program `name` (a path below `root`) to `to` below `target`.
+
+    Its libraries and its loader come along in a folder of its own: those of our payload are another suite's.
+    """
+    libraries = list(_needed(root, root / name))
+    place = PurePosixPath(to)
+    if not libraries:
+        write_tree(target, [Entry(place, root / name, executable=True)])
+        return
+    home = PurePosixPath("programs", place.name)
+    files = {"program": root / name} | {library.name: library for library in libraries}
+    start = f'#!/bin/sh\nexec /{home}/{LOADER} --library-path /{home} /{home}/program "$@"\n'
+    entries = [Entry(home / file, content, executable=True) for file, content in files.items()]
+    write_tree(target, [*entries, Entry(place, start.encode(), executable=True)])
 
 
 def _needed(root: Path, program: Path) -> Iterator[Path]:
-    """The libraries of a program, and theirs; the loader among them."""
+    """The libraries of a program, and theirs, the loader among them; none of a static program."""
     todo = [program]
     seen: set[str] = set()
     while todo:
         with todo.pop().open("rb") as file:
             dynamic = ELFFile(file).get_section_by_name(".dynamic")
-            tags = dynamic.iter_tags("DT_NEEDED") if isinstance(dynamic, DynamicSection) else ()
-            names = {str(vars(tag)["needed"]) for tag in tags} | {"ld-linux-x86-64.so.2"}
+            tags = [*dynamic.iter_tags("DT_NEEDED")] if isinstance(dynamic, DynamicSection) else []
+            names = {str(vars(tag)["needed"]) for tag in tags} | ({LOADER} if tags else set())
         for name in names - seen:
             seen.add(name)
             path = next(root / folder / name for folder in LIBRARIES if (root / folder / name).is_file())

@@ -37,8 +37,11 @@ RAW = "step raw cp /proc/vmcore vmcore\n"
 
 # The machine is switched off while the dump is written.
 POWER_CUT = f"""\
-{DUMP} power &
-while [ "$(stat -c %s power 2>/dev/null || echo 0)" -lt 3000000 ]; do usleep 10000; done
+{DUMP} power >power.out 2>&1 &
+until [ "$(find power -size +3000k 2>/dev/null)" ]; do
+    kill -0 $! || {{ cat power.out; echo CAPTURE-FAILED; }} >/dev/console
+    usleep 100000
+done
 sync
 echo POWER-CUT >/dev/console
 sleep 100
