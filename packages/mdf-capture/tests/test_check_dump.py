@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import json
 import struct
-from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Literal
@@ -13,6 +12,7 @@ from typing import Literal
 import pytest
 
 from captures import DumpFile, dump_of, elf_of
+from damaged import Case, regions
 from factory import (
     MIB,
     Anon,
@@ -29,6 +29,7 @@ from factory import (
     place,
     random_layout,
 )
+from factory.printk import put
 from mdf.capture.check import State, Verdict, check_dump
 from mdf.capture.cli import main
 from mdf.core.errors import MdfError
@@ -36,40 +37,6 @@ from mdf.core.errors import MdfError
 SMALL = (Ram(0x1000, 0x9F000), Ram(1 * MIB, 12 * MIB))
 # Without bit 4, which implies bit 2: with it, a dump does not tell whether bit 2 was asked for.
 LEVEL = 27
-# Set by -e, which may have found nothing to leave out: nothing contradicts this bit of the status.
-EXCLUDED_VMEMMAP = (424, 4)
-
-
-@dataclass(frozen=True)
-class Case:
-    """A dump whose bytes can be changed for one check; `parsed` is a second reading of it."""
-
-    path: Path
-    parsed: DumpFile
-
-    def changed(self, *changes: tuple[int, bytes]) -> Verdict | MdfError:
-        """The verdict on the dump with bytes replaced; or what says that it can't be checked at all."""
-        with self.path.open("r+b") as file:
-            for at, data in changes:
-                file.seek(at)
-                file.write(data)
-        try:
-            return check_dump([self.path])
-        except MdfError as error:
-            return error
-        finally:
-            with self.path.open("r+b") as file:
-                for at, data in changes:
-                    file.seek(at)
-                    file.write(self.parsed.data[at : at + len(data)])
-
-    def flipped(self, at: int, bit: int) -> Verdict | MdfError:
-        """The verdict with one bit flipped."""
-        return self.changed((at, bytes([self.parsed.data[at] ^ 1 << bit])))
-
-
-def found(verdict: Verdict | MdfError) -> bool:
-    return isinstance(verdict, MdfError) or verdict.exit_status == 1
 
 
 def machine(crashtime: int = 1_700_000_000) -> Vmcore:
@@ -80,9 +47,14 @@ def machine(crashtime: int = 1_700_000_000) -> Vmcore:
         place(0x100, Cache()),
         place(0x820, Cache(private=True, content=Content.TEXT)),
     )
-    return build(
-        Spec(release="6.16.0", ram=SMALL, crashtime=crashtime, cpus=2, pages=pages, default_content=Content.TEXT)
-    )
+    spec = Spec(release="6.16.0", ram=SMALL, crashtime=crashtime, cpus=2, pages=pages, default_content=Content.TEXT)
+    return with_copy(build(spec))
+
+
+def with_copy(core: Vmcore) -> Vmcore:
+    """The machine with a copy of VMCOREINFO in its memory, as kernels have it."""
+    put(core, core.vmcoreinfo.encode())
+    return core
 
 
 @pytest.fixture(scope="module")
@@ -92,53 +64,6 @@ def case(tmp_path_factory: pytest.TempPathFactory) -> Case:
     dump_of(core, elf_of(core, folder), folder / "dump", LEVEL, compression="zlib")
     assert check_dump([folder / "dump"]).state is State.SOUND
     return Case(folder / "dump", DumpFile(folder / "dump"))
-
-
-def raw_page(parsed: DumpFile) -> int:
-    """Where the first page is that is stored as it is, behind that of zeros: nothing checks what is in such pages."""
-    raw = [one.offset for one in parsed.descriptors.values() if not one.flags and one.offset > parsed.data_offset]
-    return min(raw, default=len(parsed.data))
-
-
-def regions(parsed: DumpFile) -> dict[str, range]:
-    block = parsed.main["block_size"]
-    bitmaps = (1 + parsed.main["sub_hdr_size"]) * block
-    half = parsed.main["bitmap_blocks"] // 2 * block
-    used = -(-parsed.sub["max_mapnr_64"] // 8)
-    return {
-        "main header": range(464),
-        "sub header": range(block, block + 104),
-        "bitmap 1": range(bitmaps, bitmaps + used),
-        "bitmap 2": range(bitmaps + half, bitmaps + half + used),
-        "descriptors": range(bitmaps + 2 * half, parsed.data_offset),
-        "pages": range(parsed.data_offset, raw_page(parsed)),
-    }
-
-
-@pytest.mark.parametrize(
-    ("region", "step"),
-    [
-        ("main header", 5),
-        ("sub header", 1),
-        ("bitmap 1", 7),
-        ("bitmap 2", 7),
-        ("descriptors", 1601),
-        ("pages", 39119),
-    ],
-)
-def test_a_flipped_bit_is_found_in(region: str, step: int, case: Case) -> None:
-    # Every so many bytes one bit, each of the eight in turn.
-    places = [(at, turn % 8) for turn, at in enumerate(regions(case.parsed)[region][::step])]
-    missed = [(at, bit) for at, bit in places if not found(case.flipped(at, bit))]
-    assert missed in ([], [EXCLUDED_VMEMMAP])
-
-
-@pytest.mark.parametrize(
-    ("field", "at"), [("version", 8), ("status", 424), ("dump_level", 4096 + 8), ("max_mapnr_64", 4096 + 96)]
-)
-def test_every_bit_is_checked_of(field: str, at: int, case: Case) -> None:
-    missed = [(at + bit // 8, bit % 8) for bit in range(32) if not found(case.flipped(at + bit // 8, bit % 8))]
-    assert missed == ([EXCLUDED_VMEMMAP] if field == "status" else [])
 
 
 @pytest.mark.parametrize("size", [0, 4, 100, 464, 5000, 9000, 13000, -4097, -100, -1])
@@ -237,7 +162,7 @@ def test_a_split_file_of_another_dump_is_found(parts: list[Path], tmp_path: Path
 @pytest.mark.parametrize("level", [0, 1, 16, 31])
 @pytest.mark.parametrize("release", ["2.6.32", "3.10.0", "6.1.0", "7.2.0"])
 def test_a_dump_as_it_is_written_is_sound(release: str, level: int, compression: str | None, tmp_path: Path) -> None:
-    core = build(random_layout(Spec(release=release, ram=SMALL), seed=11))
+    core = with_copy(build(random_layout(Spec(release=release, ram=SMALL), seed=11)))
     dump_of(core, elf_of(core, tmp_path), tmp_path / "dump", level, compression=compression)
     verdict = check_dump([tmp_path / "dump"])
     assert verdict.line == f"{tmp_path / 'dump'}: sound: kdump compressed, {verdict.pages} pages read"
@@ -260,15 +185,40 @@ def test_a_flattened_stream_is_checked_in_place(case: Case, tmp_path: Path) -> N
     assert check_dump([stream]).state is State.DAMAGED
 
 
+def test_what_is_behind_the_end_of_a_stream_is_told(case: Case, tmp_path: Path) -> None:
+    stream = tmp_path / "stream"
+    stream.write_bytes(flatten(case.path) + b"more")
+    verdict = check_dump([stream])
+    assert (verdict.state, verdict.remarks) == (State.SOUND, (f"4 bytes behind the end of the stream {stream}",))
+
+
 def test_an_elf_dump_is_checked(tmp_path: Path) -> None:
     vmcore = machine().elf(tmp_path / "vmcore", ElfStyle())
-    assert check_dump([vmcore]).state is State.SOUND
+    verdict = check_dump([vmcore])
+    assert verdict.line == f"{vmcore}: sound: ELF, {verdict.pages} pages read; not checked: what is in the pages"
     data = bytearray(vmcore.read_bytes())
     vmcore.write_bytes(data[:-1])
     assert "is truncated" in check_dump([vmcore]).line
     data[16] ^= 1
     vmcore.write_bytes(data)
     assert "e_type" in check_dump([vmcore]).line
+
+
+def test_the_vmcoreinfo_of_an_elf_dump_is_that_in_memory(tmp_path: Path) -> None:
+    vmcore = machine().elf(tmp_path / "vmcore", ElfStyle())
+    data = vmcore.read_bytes()
+    vmcore.write_bytes(data.replace(b"NUMBER(PG_lru)=", b"NUMBER(PG_lry)=", 1))
+    assert "the VMCOREINFO note differs from the kernel's own in memory" in check_dump([vmcore]).line
+
+
+def test_notes_that_overlap_the_program_headers_are_found(tmp_path: Path) -> None:
+    vmcore = machine().elf(tmp_path / "vmcore", ElfStyle())
+    data = bytearray(vmcore.read_bytes())
+    offset, size = (struct.unpack_from("<Q", data, 64 + at)[0] for at in (8, 32))
+    struct.pack_into("<Q", data, 64 + 8, 100)
+    data[100 : 100 + size] = data[offset : offset + size]
+    vmcore.write_bytes(data)
+    assert check_dump([vmcore]).state is State.DAMAGED
 
 
 def test_an_elf_dump_whose_segments_overlap_in_the_file_is_damaged(tmp_path: Path) -> None:
@@ -312,8 +262,31 @@ def test_the_verdict_is_one_line_and_the_exit_status(case: Case, capsys: pytest.
 def test_json_is_one_object_and_nothing_else(case: Case, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--check-dump", "--json", str(case.path)]) == 0
     answer = json.loads(capsys.readouterr().out)
+    assert list(answer) == [
+        "state",
+        "files",
+        "kind",
+        "pages",
+        "damage_count",
+        "damage",
+        "missing",
+        "unchecked",
+        "remarks",
+    ]
     assert (answer["state"], answer["damage"], answer["files"]) == ("sound", [], [str(case.path)])
     assert answer["pages"] == len(case.parsed.pfns)
+
+
+def test_what_could_not_be_checked_is_in_the_verdict(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    core = build(Spec(ram=SMALL, vmcoreinfo=False))
+    core.kdump(tmp_path / "dump", KdumpStyle(zlib=True))
+    assert main(["--check-dump", str(tmp_path / "dump")]) == 0
+    out, err = capsys.readouterr()
+    assert out.endswith("; not checked: the kernel's name in memory, the bitmaps by page structures\n")
+    assert "  not checked: the bitmaps by page structures: no VMCOREINFO\n" in err
+    assert main(["--check-dump", "--json", str(tmp_path / "dump")]) == 0
+    unchecked = json.loads(capsys.readouterr().out)["unchecked"]
+    assert unchecked[1] == {"what": "the bitmaps by page structures", "why": "no VMCOREINFO"}
 
 
 def test_a_file_that_is_no_dump_or_not_there_ends_with_a_line(

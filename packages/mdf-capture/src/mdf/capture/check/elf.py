@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from itertools import pairwise
 
 from mdf.capture.check.verdict import Findings
@@ -13,17 +14,22 @@ from mdf.core.formats import elf
 _STEP = 256
 
 
-def check_elf(dump: ElfDump, findings: Findings) -> int:
-    """Checks the headers and reads every page; returns how many pages those were."""
+def check_elf(dump: ElfDump, findings: Findings, see: Callable[[bytes | bytearray], object]) -> int:
+    """Checks the headers and reads every page, to show it to `see`; returns how many pages those were."""
     _check_header(dump, findings)
     _check_segments(dump, findings)
     if dump.incomplete:
         findings.missing.append("the header says that the end is missing")
+    findings.unchecked.append(("what is in the pages", "the format has no checksums"))
     pages = dump.stored(dump.present(dump.max_mapnr, Place(), partial_tail=True))
-    buffer = memoryview(bytearray(_STEP * dump.page_size))
+    size = dump.page_size
+    buffer = bytearray(_STEP * size)
     for start, end in pages.runs():
         for first in range(start, end, _STEP):
-            dump.read_pages(first, min(first + _STEP, end), buffer)
+            last = min(first + _STEP, end)
+            dump.read_pages(first, last, memoryview(buffer))
+            for at in range(0, (last - first) * size, size):
+                see(buffer[at : at + size])
     return pages.count()
 
 
@@ -41,13 +47,23 @@ def _check_header(dump: ElfDump, findings: Findings) -> None:
 
 def _check_segments(dump: ElfDump, findings: Findings) -> None:
     size = dump.source.size
-    extents = sorted((load.offset, load.offset + load.filesz, number) for number, load in enumerate(dump.loads))
     for number, load in enumerate(dump.loads):
         findings.expect(load.filesz <= load.memsz, f"PT_LOAD {number} has more data than memory")
-    taken = [extent for extent in extents if extent[0] < extent[1]]
-    for (_, end, before), (start, _, number) in pairwise(taken):
-        findings.expect(end <= start, f"PT_LOAD {number} overlaps PT_LOAD {before} in the file, at {start:#x}")
+    extents = sorted(_extents(dump))
+    for (_, end, before), (start, _, name) in pairwise(extents):
+        findings.expect(end <= start, f"{name} overlaps {before} in the file, at {start:#x}")
         if start - end >= dump.page_size:
-            findings.remarks.append(f"{start - end} bytes before PT_LOAD {number} belong to no segment")
-    if taken and size - taken[-1][1] >= dump.page_size:
-        findings.remarks.append(f"{size - taken[-1][1]} bytes at the end belong to no segment")
+            findings.remarks.append(f"{start - end} bytes before {name} belong to no segment")
+    if size - extents[-1][1] >= dump.page_size:
+        findings.remarks.append(f"{size - extents[-1][1]} bytes at the end belong to no segment")
+
+
+def _extents(dump: ElfDump) -> Iterator[tuple[int, int, str]]:
+    """What belongs to something in the file: first byte, the one behind the last, and its name."""
+    header = dump.header
+    yield 0, header.ehsize, "the ELF header"
+    yield header.phoff, header.phoff + dump.header_count * header.phentsize, "the program headers"
+    yield dump.note_header.offset, dump.note_header.offset + dump.note_header.filesz, "PT_NOTE"
+    for number, load in enumerate(dump.loads):
+        if load.filesz:
+            yield load.offset, load.offset + load.filesz, f"PT_LOAD {number}"

@@ -10,6 +10,7 @@ import re
 
 from mdf.capture.check.verdict import Findings
 from mdf.core.dumps import KdumpFile
+from mdf.core.dumps.dump import VMCOREINFO_NOTE
 from mdf.core.errors import FormatError
 from mdf.core.formats import diskdump, elf
 from mdf.core.formats.diskdump import COMPRESSIONS, UINT32_MAX, Flag, SubHeader
@@ -119,7 +120,11 @@ def _check_texts(dump: KdumpFile, findings: Findings) -> None:
     version = dump.main.version
     if sub.size_note:
         findings.expect(sub.offset_note == _sub_end(dump), f"sub header: the notes are at {sub.offset_note:#x}")
-        named = [note.offset + len(note.desc) for note in elf.notes(notes.data, dump.byteorder)]
+        texts = list(elf.notes(notes.data, dump.byteorder))
+        named = [note.offset + len(note.desc) for note in texts]
+        for note in texts:
+            known = note.name != VMCOREINFO_NOTE or not note.type
+            findings.expect(known, f"the notes: {note.name} is of the type {note.type:#x}")
         findings.expect(
             sub.size_note in (_padded(max(named, default=0), 4), _padded(sub.size_note, dump.page_size)),
             f"sub header: {sub.size_note} bytes of notes, but the last one ends before",

@@ -15,13 +15,13 @@ _NOTE_HEADER = 24  # Three words, and the name "VMCOREINFO" padded to 12 bytes.
 
 
 class VmcoreinfoCopies:
-    """Looks for the kernel's own copies of VMCOREINFO among the pages: alone, or as a note."""
+    """Looks for the kernel's own copies of VMCOREINFO among the pages: alone at the start of one, or as a note."""
 
     def __init__(self, dump: Dump) -> None:
         self._text = dump.notes.vmcoreinfo or b""
         self._found = self._same = False
 
-    def see(self, page: bytes) -> None:
+    def see(self, page: bytes | bytearray) -> None:
         """Looks at a page."""
         for at in (0, _NOTE_HEADER):
             if page.startswith(_BEGINNING, at):
@@ -31,18 +31,24 @@ class VmcoreinfoCopies:
 
     def report(self, findings: Findings) -> None:
         """Adds damage if there are copies, and none is like the note."""
-        if self._text and self._found and not self._same:
-            findings.damaged("the VMCOREINFO note differs from the kernel's own in memory")
+        if self._found and not self._same:
+            findings.expect(not self._text, "the VMCOREINFO note differs from the kernel's own in memory")
+        elif self._text and not self._found:
+            findings.unchecked.append(("VMCOREINFO", "the kernel's own copy is at the start of no page"))
 
 
 def check_memory(dump: Dump, findings: Findings) -> None:
     """Reads the kernel's name in memory as the dump says where it is, and compares."""
+    what = "the kernel's name in memory"
+    if dump.xen:
+        findings.unchecked.append((what, "it is a Xen host's, whose domain 0 has addresses of its own"))
+        return
     try:
         kernel = open_kernel(dump, Messages(0))
     except MdfError as error:
-        findings.remarks.append(f"the kernel's memory could not be read: {error}")
+        findings.unchecked.append((what, str(error)))
         return
     if kernel is None:
-        findings.remarks.append("nothing in it says where the kernel is: no VMCOREINFO")
+        findings.unchecked.append((what, "nothing says where the kernel is: no VMCOREINFO"))
     elif names_kernel(dump.utsname):
         findings.expect(kernel.utsname == dump.utsname, "main header: utsname differs from the kernel's own in memory")

@@ -26,21 +26,23 @@ from mdf.core.formats.diskdump import Flag
 from mdf.core.messages import Messages
 
 _ALL = 31
+_BITMAPS = "the bitmaps by page structures"
 
 
 def check_bitmaps(dump: KdumpFile, findings: Findings) -> None:
-    """Adds what contradicts the page structures; a remark if there are none to be read."""
+    """Adds what contradicts the page structures, or that there are none to be read."""
     stray = next(_beyond(dump.pages.stored, dump.present(dump.max_mapnr, Place(), partial_tail=True)), None)
     if stray:
         findings.damaged(f"page {stray[0]:#x} is in bitmap 2, but not in bitmap 1")
+    if dump.info is None:
+        findings.unchecked.append((_BITMAPS, "no VMCOREINFO"))
+        return
     try:
         seen = survey(dump, Options(dump.source.path, dump_levels=(_ALL,)), Messages(0))
-        if seen.known is None:
-            findings.remarks.append("the bitmaps were not held against the kernel's page structures: no VMCOREINFO")
-            return
-        _check(dump, seen, seen.known, findings)
+        if seen.known:
+            _check(dump, seen, seen.known, findings)
     except MdfError as error:
-        findings.remarks.append(f"the bitmaps were not held against the kernel's page structures: {error}")
+        findings.unchecked.append((_BITMAPS, str(error)))
 
 
 def _check(dump: KdumpFile, seen: Survey, known: KnownKernel, findings: Findings) -> None:

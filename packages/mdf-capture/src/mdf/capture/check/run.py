@@ -13,6 +13,8 @@ from mdf.capture.check.memory import VmcoreinfoCopies, check_memory
 from mdf.capture.check.page_structures import check_bitmaps
 from mdf.capture.check.verdict import Findings, Verdict
 from mdf.core.dumps import Dump, ElfDump, KdumpFile, open_dump
+from mdf.core.dumps.flattened import FlattenedSource
+from mdf.core.dumps.source import Source
 from mdf.core.errors import FormatError
 
 
@@ -25,29 +27,35 @@ def check_dump(files: Sequence[Path]) -> Verdict:
     findings = Findings()
     try:
         with open_dump(*files) as dump:
-            pages = _check_kdump(dump, findings) if isinstance(dump, KdumpFile) else _check_other(dump, findings)
+            pages = _check(dump, findings)
             return Verdict.of(tuple(files), dump.kind, pages, findings)
     except FormatError as error:
         findings.damaged(str(error))
     return Verdict.of(tuple(files), "", 0, findings)
 
 
-def _check_kdump(dump: KdumpFile, findings: Findings) -> int:
-    check_headers(dump, findings)
-    copies, pages = VmcoreinfoCopies(dump), 0
-    for part in dump.parts:
-        check = PageCheck(dump, part, findings, lambda _, page: copies.see(page))
-        check.run()
-        pages += check.pages
+def _check(dump: Dump, findings: Findings) -> int:
+    copies = VmcoreinfoCopies(dump)
+    pages = 0
+    if isinstance(dump, KdumpFile):
+        check_headers(dump, findings)
+        for part in dump.parts:
+            check = PageCheck(dump, part, findings, lambda _, page: copies.see(page))
+            check.run()
+            pages += check.pages
+            _check_stream(part.source, findings)
+    elif isinstance(dump, ElfDump):
+        pages = check_elf(dump, findings, copies.see)
+        _check_stream(dump.source, findings)
     copies.report(findings)
     check_memory(dump, findings)
-    check_bitmaps(dump, findings)
+    if isinstance(dump, KdumpFile):
+        check_bitmaps(dump, findings)
     if dump.incomplete and not findings.missing:
         findings.missing.append("it is marked incomplete, but nothing is missing")
     return pages
 
 
-def _check_other(dump: Dump, findings: Findings) -> int:
-    pages = check_elf(dump, findings) if isinstance(dump, ElfDump) else 0
-    check_memory(dump, findings)
-    return pages
+def _check_stream(source: Source, findings: Findings) -> None:
+    if isinstance(source, FlattenedSource) and source.trailing:
+        findings.remarks.append(f"{source.trailing} bytes behind the end of the stream {source.path}")

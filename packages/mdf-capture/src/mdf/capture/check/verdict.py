@@ -24,12 +24,13 @@ class State(enum.StrEnum):
 class Findings:
     """Collects what is wrong with a dump.
 
-    `damage` can't be in a sound dump, `missing` is what an incomplete one lacks, `remarks` say what is odd, or could
-    not be checked. Of the many lines of damage only the first are kept; `count` is of all.
+    `damage` can't be in a sound dump, `missing` is what an incomplete one lacks, `unchecked` what could not be checked
+    (what, and why), `remarks` say what is odd. Of the many lines of damage only the first are kept; `count` is of all.
     """
 
     damage: list[str] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
+    unchecked: list[tuple[str, str]] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
     count: int = 0
 
@@ -55,13 +56,14 @@ class Verdict:
     damage_count: int
     damage: tuple[str, ...]
     missing: tuple[str, ...]
+    unchecked: tuple[tuple[str, str], ...]
     remarks: tuple[str, ...]
 
     @classmethod
     def of(cls, files: tuple[Path, ...], kind: str, pages: int, findings: Findings) -> Verdict:
         """The verdict that findings come to."""
-        lines = (tuple(getattr(findings, name)) for name in ("damage", "missing", "remarks"))
-        return cls(files, kind, pages, findings.count, *lines)
+        damage, missing, remarks = map(tuple[str, ...], (findings.damage, findings.missing, findings.remarks))
+        return cls(files, kind, pages, findings.count, damage, missing, tuple(findings.unchecked), remarks)
 
     @property
     def state(self) -> State:
@@ -84,7 +86,8 @@ class Verdict:
             return f"{name}: damaged: {self.damage[0]}{more}"
         if self.state is State.INCOMPLETE:
             return f"{name}: incomplete: {self.missing[0]}"
-        return f"{name}: sound: {self.kind}, {self.pages} pages read"
+        unchecked = ", ".join(what for what, _ in self.unchecked)
+        return f"{name}: sound: {self.kind}, {self.pages} pages read{unchecked and f'; not checked: {unchecked}'}"
 
     def details(self) -> tuple[str, ...]:
         """The lines behind the verdict, without the one that it names."""
@@ -93,7 +96,7 @@ class Verdict:
             damage = damage[1:]
         elif self.state is State.INCOMPLETE:
             missing = missing[1:]
-        return damage + missing + self.remarks
+        return damage + missing + tuple(f"not checked: {what}: {why}" for what, why in self.unchecked) + self.remarks
 
     def as_json(self) -> str:
         """The verdict for programs: one object."""
@@ -105,6 +108,7 @@ class Verdict:
             "damage_count": self.damage_count,
             "damage": self.damage,
             "missing": self.missing,
+            "unchecked": [{"what": what, "why": why} for what, why in self.unchecked],
             "remarks": self.remarks,
         }
         return json.dumps(values, indent=2)

@@ -25,6 +25,8 @@ _HEADERS_MAX = 16 << 20
 class ElfDump(Dump):
     """An ELF vmcore. `header` and `loads` (PT_LOAD, in the file's order) are those of the file.
 
+    `header_count` is the number of its program headers of all types.
+
     Without VMCOREINFO in it the page size is that of `given`, of a Xen hypervisor, or of the machine this runs on.
     """
 
@@ -33,6 +35,7 @@ class ElfDump(Dump):
     def __init__(self, source: Source, given: Vmcoreinfo | None = None) -> None:
         super().__init__(source)
         self.header, headers = _read_headers(source)
+        self.header_count = len(headers)
         self.loads = tuple(header for header in headers if header.type == elf.PT_LOAD)
         notes = [header for header in headers if header.type == elf.PT_NOTE and header.offset and header.filesz]
         if not self.loads:

@@ -21,7 +21,7 @@ Record = tuple[int, int, int]
 
 
 class FlattenedSource(Source):
-    """The dump inside of the stream `raw`; what no record covers reads as zeros.
+    """The dump inside of the stream `raw`; what no record covers reads as zeros. `trailing` bytes are behind its end.
 
     Raises FormatError for a stream that is damaged, or has no end.
     """
@@ -30,7 +30,10 @@ class FlattenedSource(Source):
         self.path = raw.path
         self.file_size = raw.file_size
         self._raw = raw
-        self._starts, self._ends, self._offsets = _columns(_disjoint(*_columns(_records(raw))))
+        starts, ends, offsets = _columns(_records(raw))
+        end = offsets[-1] + ends[-1] - starts[-1] if offsets else flattened.HEADER_SIZE
+        self.trailing = raw.size - flattened.RECORD_SIZE - end
+        self._starts, self._ends, self._offsets = _columns(_disjoint(starts, ends, offsets))
         self.size = self._ends[-1] if self._ends else 0
 
     def close(self) -> None:
