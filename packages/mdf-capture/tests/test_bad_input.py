@@ -16,7 +16,7 @@ import pytest
 from captures import command, environment
 from factory import MIB, ElfStyle, KdumpStyle, Note, Ram, Spec, Vmcore, build, flatten, random_layout
 from mdf.capture.cli import main
-from mdf.core.dumps.codecs import LIBLZO2
+from mdf.core.dumps.codecs import DEFLATES, LIBLZO2
 
 SMALL = (Ram(0x1000, 0x9F000), Ram(1 * MIB, 8 * MIB))
 TRY_HELP = "Commandline parameter is invalid.\nTry `makedumpfile --help' for more information.\n"
@@ -337,7 +337,7 @@ def test_a_codec_that_is_not_installed(
 def test_a_codec_that_the_dump_to_read_needs(
     machine: Vmcore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failing: Callable[..., str]
 ) -> None:
-    for module in ("deflate", "zlib_ng.zlib_ng", "zlib"):
+    for module in DEFLATES.values():
         monkeypatch.setitem(sys.modules, module, None)
     vmcore = machine.kdump(tmp_path / "vmcore", KdumpStyle(zlib=True))
     assert "The codec for zlib pages is not installed." in failing("-d31", vmcore, hint=True)

@@ -161,7 +161,7 @@ def test_page_data_lies_without_gaps_in_order_of_page_frames(tmp_path: Path) -> 
 @pytest.mark.parametrize("compression", ["zlib", "lzo", "snappy", "zstd"])
 def test_each_codec_marks_pages_and_header_and_is_read_back(compression: str, tmp_path: Path) -> None:
     try:
-        codec_named(compression).compressor()
+        codec_named(compression).packer()
     except MissingCodecError as error:
         pytest.skip(str(error))
     core = build(random_layout(Spec(ram=SMALL), seed=1))

@@ -3,7 +3,7 @@
 
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -54,20 +54,20 @@ def test_an_error_in_a_worker_ends_the_run_and_the_dump_says_incomplete(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     vmcore = elf_of(build(random_layout(Spec(ram=(Ram(0, 16 * MIB),)), seed=1)), tmp_path)
-    left = iter(range(300))
-    real = codecs.Codec.compressor
+    left = iter(range(3))
+    real = codecs.Codec.packer
 
-    def failing(codec: codecs.Codec) -> Callable[[codecs.Buffer], bytes]:
-        compress = real(codec)
+    def failing(codec: codecs.Codec) -> codecs.Packer:
+        pack = real(codec)
 
-        def fail_at_last(page: codecs.Buffer) -> bytes:
+        def fail_at_last(pages: bytearray, size: int, wanted: Sequence[int]) -> tuple[bytes, list[int]]:
             if next(left, None) is None:
                 raise MemoryError
-            return compress(page)
+            return pack(pages, size, wanted)
 
         return fail_at_last
 
-    monkeypatch.setattr(codecs.Codec, "compressor", failing)
+    monkeypatch.setattr(codecs.Codec, "packer", failing)
     before = threading.active_count()
     with pytest.raises(MemoryError):
         capture(Options(vmcore, tmp_path / "dump", compression="zlib", num_threads=3))

@@ -7,7 +7,9 @@ import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cache
+from itertools import compress
 
+from mdf.capture.columns import but_not
 from mdf.capture.pages import Pages
 from mdf.capture.rules import RULES, Kind, Spread
 
@@ -27,9 +29,9 @@ def classify(pages: Pages, level: int, eligible: int, warn: Callable[[str], None
 
     A block is taken at its first page and decides for all it covers; pages inside are not looked at.
     """
-    open_ = eligible & ~pages.tail
+    open_ = but_not(eligible, pages.tail)
     kinds = bytearray(pages.count)
-    orders: dict[int, int] = {}
+    orders: dict[int, int] = {}  # Of the first pages of blocks; a block of order 0 is but a page.
     found_kinds = 0
     for rule in RULES:
         if not rule.applies(level):
@@ -37,13 +39,14 @@ def classify(pages: Pages, level: int, eligible: int, warn: Callable[[str], None
         found = rule.test(pages) & open_
         if not found:
             continue
-        open_ &= ~found
+        open_ ^= found  # `found` has nothing else.
         heads = found & pages.head if rule.spread is Spread.COMPOUND else found
         # A mask times a kind: each byte is 0 or the kind.
         found_kinds |= found * rule.kind
         if heads:
             indices = [match.start() for match in _SET.finditer(heads.to_bytes(pages.count, "little"))]
-            orders.update(zip(indices, _orders(pages, indices, rule.spread), strict=True))
+            found_orders = list(_orders(pages, indices, rule.spread))
+            orders.update(zip(compress(indices, found_orders), filter(None, found_orders), strict=True))
     if found_kinds:
         kinds[:] = found_kinds.to_bytes(pages.count, "little")
     return Classified(kinds, _spread(pages, kinds, orders, warn))
@@ -66,7 +69,7 @@ def _spread(
     count, covered = pages.count, 0
     for index in sorted(orders):
         order = orders[index]
-        if not order or index < covered:
+        if index < covered:
             continue
         kind = kinds[index]
         if order >= limit and kind == Kind.FREE:

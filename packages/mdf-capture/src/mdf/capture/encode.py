@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from mdf.capture.sinks import Buffer
 from mdf.core.dumps import Dump
-from mdf.core.dumps.codecs import Codec
+from mdf.core.dumps.codecs import Codec, Packer
 
 BATCH_BYTES = 1 << 20
 _ZERO = re.compile(b"\x00")
@@ -67,11 +67,11 @@ class Encoder:
     def __init__(self, page_size: int, *, zero: bool, codec: Codec | None) -> None:
         self._page_size = page_size
         self._zeros = bytes(page_size) if zero else b""
-        self._compress = codec.compressor() if codec else None
+        self._pack = codec.packer() if codec else None
 
     def encode(self, batch: Batch) -> Encoded:
         """A page that compression does not make smaller is stored as it is."""
-        return self._packed(batch) if self._compress else self._plain(batch)
+        return self._packed(batch, self._pack) if self._pack else self._plain(batch)
 
     def _plain(self, batch: Batch) -> Encoded:
         size, view = self._page_size, memoryview(batch.buffer)
@@ -97,23 +97,14 @@ class Encoder:
         begin = (match.start() for match in _ZERO.finditer(first_bytes))
         return [index for index in begin if buffer.startswith(zeros, index * size)]
 
-    def _packed(self, batch: Batch) -> Encoded:
-        size, compress = self._page_size, self._compress
-        assert compress is not None
-        view, zero = memoryview(batch.buffer), set(self._zero_pages(batch))
-        data: list[Buffer] = []
-        sizes = []
-        for index in range(batch.count):
-            if index in zero:
-                sizes.append(0)
-                continue
-            page = view[index * size : (index + 1) * size]
-            packed: Buffer = compress(page)
-            if len(packed) >= size:
-                packed = page
-            data.append(packed)
-            sizes.append(len(packed))
-        return Encoded([b"".join(data)], sizes, batch.pfn)  # One piece is written faster than many small ones.
+    def _packed(self, batch: Batch, pack: Packer) -> Encoded:
+        zero = self._zero_pages(batch)
+        left_out = set(zero)
+        wanted = [index for index in range(batch.count) if index not in left_out]
+        data, sizes = pack(batch.buffer, self._page_size, wanted)
+        for index in zero:
+            sizes.insert(index, 0)
+        return Encoded([data], sizes, batch.pfn)
 
 
 def encoded(dump: Dump, runs: Runs, make_encoder: Callable[[], Encoder], threads: int = 0) -> Iterator[Encoded]:

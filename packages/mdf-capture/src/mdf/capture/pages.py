@@ -8,7 +8,7 @@ from functools import cache, cached_property
 from itertools import chain, repeat
 from struct import Struct
 
-from mdf.capture.columns import Columns
+from mdf.capture.columns import Columns, but_not
 from mdf.capture.layout import PageLayout
 from mdf.core.formats.elf import prefix
 
@@ -64,7 +64,7 @@ class Pages(Columns):
     @cached_property
     def anonymous(self) -> int:
         """Bit 0 of page.mapping; what a slab keeps in its place means nothing."""
-        return self.bit(self.layout.mapping, self.layout.long_size, 0) & ~self.slab
+        return but_not(self.bit(self.layout.mapping, self.layout.long_size, 0), self.slab)
 
     @cached_property
     def cache(self) -> int:
@@ -85,7 +85,7 @@ class Pages(Columns):
         if not self.layout.buddy_known:
             return 0
         if self.layout.buddy_type is not None:
-            return self.page_type(self.layout.buddy_type) & ~self.slab
+            return but_not(self.page_type(self.layout.buddy_type), self.slab)
         return self.any_flag(1 << (self.layout.buddy_flag or 0))
 
     @cached_property
@@ -118,7 +118,7 @@ class Pages(Columns):
     @cached_property
     def offline(self) -> int:
         """Pages that are not there logically: ballooned, or unplugged."""
-        return self.page_type(self.layout.offline_type) & ~self.slab
+        return but_not(self.page_type(self.layout.offline_type), self.slab)
 
     def compound_order(self, index: int) -> int:
         """The order of the compound page at `index`, which is a `head`; 0 for one that can't be."""

@@ -10,6 +10,7 @@ import enum
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from mdf.capture.columns import but_not
 from mdf.capture.pages import Pages
 
 
@@ -68,9 +69,9 @@ RULES = (
     Rule(
         Kind.CACHE,
         DumpLevel.CACHE | DumpLevel.CACHE_PRIVATE,
-        lambda pages: pages.cache & ~pages.private & ~pages.anonymous,
+        lambda pages: but_not(pages.cache, pages.private | pages.anonymous),
     ),
-    Rule(Kind.CACHE_PRIVATE, DumpLevel.CACHE_PRIVATE, lambda pages: pages.cache & pages.private & ~pages.anonymous),
+    Rule(Kind.CACHE_PRIVATE, DumpLevel.CACHE_PRIVATE, lambda pages: but_not(pages.cache & pages.private, pages.anonymous)),
     Rule(Kind.USER, DumpLevel.USER, lambda pages: pages.anonymous | pages.hugetlb),
     # Reading a poisoned page may stop the machine; an offline page may not be there at all.
     Rule(Kind.HWPOISON, _ANY, lambda pages: pages.hwpoison),

@@ -30,7 +30,7 @@ def check_request(options: Options, outputs: Sequence[Path]) -> Codec | None:
             check_output(path, vmcore, options.force)
     codec = codec_named(options.compression) if options.compression else None
     if codec:
-        codec.compressor()  # A missing one shows before anything is written.
+        codec.packer()  # A missing one shows before anything is written.
     return codec
 
 

@@ -12,7 +12,7 @@ RELEASED = "24 Nov 2026"
 
 # The modules that bring a codec, any of them.
 CODECS = (
-    ("lzo", ("lzallright", "mdf.core.dumps.liblzo2")),
+    ("lzo", ("lzallright", "mdf.core.dumps.codecs.liblzo2")),
     ("snappy", ("cramjam",)),
     ("zstd", ("compression.zstd", "backports.zstd")),
 )

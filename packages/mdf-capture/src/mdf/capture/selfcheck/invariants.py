@@ -115,7 +115,7 @@ class Invariants:
         """Pages whose mapping is no kernel address, by its highest byte."""
         offset, size = self._layout.mapping, self._layout.long_size
         highest = offset + (size - 1 if self._layout.byteorder == "little" else 0)
-        low = int.from_bytes(pages.column(highest).translate(self._below), "little")
+        low = int.from_bytes(pages.bytes_at(highest).translate(self._below), "little")
         return low | pages.equals(offset, size, 0)
 
     def _see_private(self, pages: Pages, files: int) -> None:

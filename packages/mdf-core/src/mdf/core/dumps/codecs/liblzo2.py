@@ -6,7 +6,9 @@ Importing this raises ImportError on a machine that has no liblzo2. Facts: lzo/l
 
 from __future__ import annotations
 
-from ctypes import CDLL, addressof, byref, c_char, c_char_p, c_size_t, c_void_p, create_string_buffer, string_at
+from ctypes import CDLL, addressof, byref, c_char_p, c_size_t, c_void_p, create_string_buffer
+
+from mdf.core.dumps.codecs.packing import Packer, in_place
 
 _WORK = 16384 * 8  # LZO1X_1_MEM_COMPRESS: a table of pointers.
 _OK = 0
@@ -20,24 +22,22 @@ _compress.argtypes = (c_void_p, c_size_t, c_void_p, c_void_p, c_void_p)
 _decompress.argtypes = (c_char_p, c_size_t, c_void_p, c_void_p, c_void_p)
 
 
-class Compressor:
-    """Packs pages, for one thread: it keeps liblzo2's table and a buffer for what comes out."""
+class _Compressor:
+    """liblzo2's table, and a place for the length of what it writes."""
 
     def __init__(self) -> None:
-        self._work = create_string_buffer(_WORK)
-        self._length = c_size_t()
+        self._work, self._length = create_string_buffer(_WORK), c_size_t()
         self._places = addressof(self._length), addressof(self._work)
-        self._room = -1
 
-    def __call__(self, page: bytes | bytearray | memoryview) -> bytes:
-        """The page, packed; what does not shrink grows by a sixteenth and 67 bytes at the most."""
-        size = len(page)
-        if size > self._room:
-            self._room, self._out = size, create_string_buffer(size + size // 16 + 67)
-            self._at = addressof(self._out)
-        source = page if isinstance(page, bytes) else (c_char * size).from_buffer(page)
-        _compress(source, size, self._at, *self._places)
-        return string_at(self._at, self._length.value)
+    def __call__(self, source: int, size: int, target: int) -> int:
+        # What does not shrink grows by a sixteenth and 67 bytes at the most.
+        _compress(source, size, target, *self._places)
+        return self._length.value
+
+
+def packer() -> Packer:
+    """A packer of its own for each thread."""
+    return in_place(_Compressor())
 
 
 def decompress(data: bytes, size: int) -> bytes:
