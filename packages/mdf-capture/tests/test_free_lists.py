@@ -102,3 +102,30 @@ def test_a_missing_key_is_named(key: str, tmp_path: Path) -> None:
         dump_of(core, elf_of(core, tmp_path), tmp_path / "dump", 16)
     assert key in str(caught.value)
     assert caught.value.hint
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "SIZE(zone)=0",
+        "SIZE(zone)=2147483648",
+        "SIZE(free_area)=0",
+        "SIZE(free_area)=1073741824",
+        "SIZE(list_head)=8",
+        "OFFSET(free_area.free_list)=4096",
+        "LENGTH(zone.free_area)=65",
+    ],
+)
+def test_lists_that_are_not_in_areas_or_those_not_in_zones_are_refused_before_they_are_read(
+    line: str, tmp_path: Path
+) -> None:
+    core = _core(without=(line.split("=")[0],), extra=(line,))
+    _refused(core, tmp_path, FormatError, "Invalid data in vmcoreinfo: .* in a zone of")
+
+
+def test_nodes_that_are_the_same_are_refused(tmp_path: Path) -> None:
+    core = build(Spec(release="2.6.32", ram=SMALL, lookup=Lookup.NODE_DATA, **TWO_NODES))
+    machine = core.machine
+    table = core.symbols["node_data"] - machine.image + machine.image_paddr
+    machine.memory.write(table + 8, machine.memory.read(table, 8))
+    _refused(core, tmp_path, FormatError, "Can't get the pglist_data of node 1")

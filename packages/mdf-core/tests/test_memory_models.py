@@ -119,6 +119,20 @@ def test_nodes_that_overlap_are_an_error(tmp_path: Path) -> None:
         mem_map(kernel, kernel.dump.max_mapnr)
 
 
+def test_a_list_of_nodes_that_ends_too_early_is_an_error(tmp_path: Path) -> None:
+    spec = Spec(release="2.6.32", ram=RAM, model=Model.DISCONTIGMEM, nodes=NODES, lookup=Lookup.PGDAT_LIST)
+    with kernel_of(build(spec), tmp_path / "vmcore") as kernel:
+        assert len({*pgdat_addresses(kernel, 2)}) == 2
+        with pytest.raises(FormatError, match="Can't get the pglist_data of node 2"):
+            list(pgdat_addresses(kernel, 3))
+
+
+def test_more_than_any_table_has_is_not_read(tmp_path: Path) -> None:
+    impossible = pytest.raises(FormatError, match="Impossible size: 0x4000001 bytes at")
+    with kernel_of(build(Spec(ram=RAM)), tmp_path / "vmcore") as kernel, impossible:
+        kernel.read(kernel.info.symbol("_stext") or 0, (64 << 20) + 1)
+
+
 def test_an_impossible_map_of_nodes_is_an_error(tmp_path: Path) -> None:
     spec = Spec(release="2.6.32", ram=RAM, model=Model.DISCONTIGMEM, without=("SIZE(nodemask_t)",))
     for size in ("4096", "99999999999"):

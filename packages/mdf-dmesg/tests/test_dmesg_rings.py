@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import random
+import struct
 import tracemalloc
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -381,6 +382,28 @@ def test_a_plain_ring_of_an_impossible_size_is_refused(size: int, tmp_path: Path
     core = replace(core, vmcoreinfo=moved(core, "log_buf_len"))
     with kernel_of(core.elf(tmp_path / "vmcore")) as kernel, pytest.raises(FormatError, match="Impossible log_buf"):
         read_log(kernel)
+
+
+def test_a_plain_ring_larger_than_the_file_is_refused_although_memory_goes_on(tmp_path: Path) -> None:
+    """What a segment has no data of reads as zeros: there could be a log of any size."""
+    ring = PlainRing(replace(X86_64, release="2.6.32"), 1024)
+    core = ring.put_into(build(ring.spec))
+    put_variable(core, "log_buf_len", 1 << 28, 4)
+    path = replace(core, vmcoreinfo=moved(core, "log_buf_len")).elf(tmp_path / "vmcore")
+    data = bytearray(path.read_bytes())
+    headers = [64 + 56 * number for number in range(struct.unpack_from("<H", data, 56)[0])]
+    struct.pack_into("<Q", data, headers[-1] + 40, 1 << 40)  # p_memsz
+    path.write_bytes(data)
+    with kernel_of(path) as kernel, pytest.raises(FormatError, match="Impossible log_buf: 0x10000000 bytes"):
+        read_log(kernel)
+
+
+def test_a_plain_ring_without_a_newline_is_cut_into_lines(tmp_path: Path) -> None:
+    ring = PlainRing(replace(X86_64, release="2.6.32"), 1 << 18)
+    ring.append(b"x" * 200_000)
+    found, _ = log_of(ring, tmp_path)
+    assert b"".join(record.text for record in found) == b"x" * 200_000
+    assert max(len(record.text) for record in found) < 70_000
 
 
 def moved(core: Vmcore, name: str) -> str:

@@ -12,7 +12,8 @@ from mdf.core.errors import FormatError, MissingInfoError
 from mdf.core.kernel import Kernel, MemMap
 from mdf.core.kernel.nodes import online_nodes, pgdat_addresses
 
-_ZONES_MAX = 64
+_ZONES_MAX = 16
+_ZONE_MAX = 1 << 20  # bytes
 
 
 @dataclass(frozen=True)
@@ -61,11 +62,23 @@ class FreeAreas:
                 hint="Use a dump level without 16.",
             )
         areas = cls(*(value for value in known.values() if value is not None))
-        if not 0 < areas.orders <= 64 or not 0 < areas.migrate_types <= 64:
-            raise FormatError(
-                f"Invalid data in vmcoreinfo: {areas.orders} orders, {areas.migrate_types} lists of free pages."
-            )
+        areas.check(kernel.dump.bits // 8)
         return areas
+
+    def check(self, long: int) -> None:
+        """Raises FormatError unless lists are in free areas, and those in zones."""
+        lists, areas = self.migrate_types * self.list_size, self.orders * self.area_size
+        if (
+            not 0 < self.orders <= 64
+            or not 0 < self.migrate_types <= 64
+            or self.list_size < 2 * long
+            or self.free_list + lists > self.area_size
+            or not self.free_area + areas <= self.zone_size <= _ZONE_MAX
+        ):
+            raise FormatError(
+                f"Invalid data in vmcoreinfo: {self.orders} orders with {self.migrate_types} lists of free pages, of "
+                f"{self.list_size} bytes in {self.area_size}, in a zone of {self.zone_size} bytes."
+            )
 
 
 def exclude_free_pages(kernel: Kernel, pieces: Sequence[MemMap], keep: Bitmap) -> int:
@@ -77,9 +90,9 @@ def exclude_free_pages(kernel: Kernel, pieces: Sequence[MemMap], keep: Bitmap) -
     size_of_page = kernel.info.size("page") or 1
     by_address = sorted(pieces, key=lambda piece: piece.address)
     starts = [piece.address for piece in by_address]
-    free = 0
+    free, heads = 0, set[int]()
     for zone in zones(kernel, areas):
-        for order, entry in _entries(kernel, areas, zone):
+        for order, entry in _entries(kernel, areas, zone, heads):
             address = entry - areas.lru
             index = bisect_right(starts, address) - 1
             piece = by_address[index] if index >= 0 else None
@@ -103,14 +116,17 @@ def zones(kernel: Kernel, areas: FreeAreas) -> Iterator[int]:
                 yield zone
 
 
-def _entries(kernel: Kernel, areas: FreeAreas, zone: int) -> Iterator[tuple[int, int]]:
-    """The order and list entry of every free block of a zone.
+def _entries(kernel: Kernel, areas: FreeAreas, zone: int, heads: set[int]) -> Iterator[tuple[int, int]]:
+    """The order and list entry of every free block of a zone; `heads` are those of the lists seen so far.
 
-    A loop cannot go on for ever: at the entry it comes back to, `prev` is not the entry before.
+    A loop cannot go on for ever: at the entry it comes back to, `prev` is not the entry before. No list is read twice.
     """
     for order in reversed(range(areas.orders)):
         for migrate_type in range(areas.migrate_types):
             head = zone + areas.free_area + areas.area_size * order + areas.free_list + areas.list_size * migrate_type
+            if head in heads:
+                raise FormatError(f"Two zones have the free list at {head:#x}.")
+            heads.add(head)
             before, entry = head, kernel.read_pointer(head + areas.next)
             while entry != head:
                 if kernel.read_pointer(entry + areas.prev) != before:

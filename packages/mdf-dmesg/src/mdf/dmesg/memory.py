@@ -5,7 +5,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from mdf.core.dumps import Dump, ElfDump
 from mdf.core.errors import AddressError, FormatError, InputError, MissingInfoError
+from mdf.core.formats.diskdump import DESCRIPTOR_SIZE
 from mdf.core.kernel import Kernel
 
 _STRUCTURE_MAX = 4096
@@ -68,6 +70,12 @@ class Structure:
         return int.from_bytes(data[field.offset : field.offset + field.width], self._kernel.byteorder)
 
 
+def _held(dump: Dump) -> int:
+    """The bytes of memory that a dump can have, by the size of its file: a page takes at least a descriptor."""
+    size = dump.source.file_size
+    return size if isinstance(dump, ElfDump) else size // DESCRIPTOR_SIZE * dump.page_size
+
+
 class Region:
     """The kernel memory [address, address + size), read page by page as it is needed.
 
@@ -76,8 +84,7 @@ class Region:
 
     def __init__(self, kernel: Kernel, address: int, size: int, what: str) -> None:
         dump = kernel.dump
-        memory = dump.max_mapnr * dump.page_size
-        if not 0 < size <= min(_RING_MAX, memory) or address + size > 1 << dump.bits:
+        if not 0 < size <= min(_RING_MAX, _held(dump)) or address + size > 1 << dump.bits:
             raise FormatError(f"Impossible {what}: {size:#x} bytes at {address:#x}.")
         self._kernel, self._address, self.size, self._what = kernel, address, size, what
         self._pages: dict[int, bytes | None] = {}

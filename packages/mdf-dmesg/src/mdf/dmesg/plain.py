@@ -13,6 +13,7 @@ from mdf.dmesg.record import Damage, Record
 
 _LOG_END_IS_INT = Release(2, 6, 25)
 _PIECE = 4096
+_LINE_MAX = 1 << 16  # Longer than any: what has no newline in it is no log.
 
 
 class PlainRing:
@@ -29,7 +30,7 @@ class PlainRing:
         self._end = variable(kernel, "log_end", 4 if kernel.release >= _LOG_END_IS_INT else long)
 
     def records(self, damage: Damage) -> Iterator[Record]:
-        """The lines, each with its newline; the first and the last may be cut."""
+        """The lines, each with its newline; the first and the last may be cut, and those that are too long."""
         line = bytearray()
         for piece in self._pieces(damage):
             first, *others = piece.split(b"\n")
@@ -37,6 +38,9 @@ class PlainRing:
             for other in others:
                 yield Record(bytes(line + b"\n"))
                 line = bytearray(other)
+            if len(line) >= _LINE_MAX:
+                yield Record(bytes(line))
+                line.clear()
         if line:
             yield Record(bytes(line))
 

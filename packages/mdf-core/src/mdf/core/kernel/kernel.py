@@ -16,6 +16,9 @@ from mdf.core.kernel.sources import is_of, kernel_info, mismatch
 from mdf.core.messages import Messages
 from mdf.core.release import NEWEST_KNOWN, OLDEST_KNOWN, Release
 
+# Larger than any structure or table. Memory that the dump has no data of reads as zeros: no file bounds such a read.
+_READ_MAX = 64 << 20
+
 
 class Kernel:
     """A dump, the kernel's information, and its machine.
@@ -35,7 +38,9 @@ class Kernel:
         self.release = self._release()
 
     def read(self, vaddr: int, size: int) -> bytes:
-        """`size` bytes at a kernel virtual address. Raises AddressError."""
+        """`size` bytes at a kernel virtual address. Raises AddressError, and FormatError for more than is ever read."""
+        if size > _READ_MAX:
+            raise FormatError(f"Impossible size: {size:#x} bytes at {vaddr:#x}.")
         return read_mapped(self.machine.translate, self._read_physical, vaddr, size)
 
     def _read_physical(self, paddr: int, size: int) -> bytes:

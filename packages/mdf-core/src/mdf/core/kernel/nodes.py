@@ -28,15 +28,18 @@ def online_nodes(kernel: Kernel) -> int:
 
 
 def pgdat_addresses(kernel: Kernel, count: int) -> Iterator[int]:
-    """The address of each node's pglist_data, of `count` nodes."""
+    """The address of each node's pglist_data, of `count` nodes. Raises FormatError for one that two nodes have."""
+    address, seen = 0, set[int]()
     for node in range(count):
-        address = _pgdat(kernel, node)
-        if not address:
+        address = _pgdat(kernel, node, address)
+        if not address or address in seen:
             raise FormatError(f"Can't get the pglist_data of node {node}.")
+        seen.add(address)
         yield address
 
 
-def _pgdat(kernel: Kernel, node: int) -> int:
+def _pgdat(kernel: Kernel, node: int, before: int) -> int:
+    """The address of a node's pglist_data; `before` is that of the node before."""
     info, long = kernel.info, kernel.dump.bits // 8
     node_data, pgdat_list = info.symbol("node_data"), info.symbol("pgdat_list")
     if node_data is not None and info.length("node_data") is not None:
@@ -49,10 +52,7 @@ def _pgdat(kernel: Kernel, node: int) -> int:
             return kernel.read_pointer(pgdat_list + node * long)
         following = info.offset("pglist_data.pgdat_next")
         if following is not None:
-            address = kernel.read_pointer(pgdat_list)
-            for _ in range(node):
-                address = kernel.read_pointer(address + following)
-            return address
+            return kernel.read_pointer(before + following)
     contiguous = info.symbol("contig_page_data")
     if contiguous is not None and node == 0:
         return contiguous
