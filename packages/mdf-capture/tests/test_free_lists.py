@@ -15,15 +15,15 @@ from mdf.core.errors import FormatError, MdfError, MissingInfoError
 from oracle import filter_pages
 
 SMALL = (Ram(0x1000, 0x9F000), Ram(1 * MIB, 12 * MIB))
-TWO_NODES = {"model": Model.DISCONTIGMEM, "nodes": ((0, 1500), (1500, 3072))}
-ONE_NODE = {"model": Model.SPARSEMEM_EXTREME, "nodes": ((0, 3072),)}
+TWO_NODES: dict[str, Any] = {"model": Model.DISCONTIGMEM, "nodes": ((0, 1500), (1500, 3072))}
+ONE_NODE: dict[str, Any] = {"model": Model.SPARSEMEM_EXTREME, "nodes": ((0, 3072),)}
 
 
 @pytest.mark.parametrize(("lookup", "online"), [*product(Lookup, (Online.NODE_ONLINE_MAP, Online.NODE_STATES))])
 def test_the_lists_of_all_nodes_zones_orders_and_migrate_types_are_walked(
     lookup: Lookup, online: Online, tmp_path: Path
 ) -> None:
-    nodes: dict[str, Any] = ONE_NODE if lookup is Lookup.CONTIG_PAGE_DATA else TWO_NODES
+    nodes = ONE_NODE if lookup is Lookup.CONTIG_PAGE_DATA else TWO_NODES
     core = build(random_layout(Spec(release="2.6.32", ram=SMALL, lookup=lookup, online=online, **nodes), seed=2))
     vmcore = elf_of(core, tmp_path)
     report = dump_of(core, vmcore, tmp_path / "dump", 16)
