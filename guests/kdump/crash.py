@@ -46,18 +46,21 @@ class Crash:
 
     `crashkernel` is the memory reserved for that; `files` are more files for its initramfs, by name, which has our
     makedumpfile if `ours`, and the reference if `reference`. The machine is switched off at the mark `until`. The disk
-    has the files of the folder `root` from the beginning, and its folder `results` comes back.
+    has the files of the folder `root` from the beginning, and its folder `results` comes back. `machine` are more
+    options of QEMU, and `append` more words of the kernel's command line: `capture_cpus=2` is for the capture kernel.
     """
 
     kernel: str
     steps: str
-    crashkernel: str = "192M"
+    crashkernel: str = "224M"
     files: Mapping[str, bytes] | None = None
     ours: bool = True
     reference: bool = True
     until: bytes = DONE
     root: Path | None = None
     results: str = "/"
+    machine: tuple[str, ...] = ()
+    append: str = ""
 
     def run(self, name: str) -> Captured:
         """Crashes and captures, a second time if the first one fails; the results are kept in the folder `name`.
@@ -81,7 +84,9 @@ class Crash:
         disk = folder / "disk"
         _command("truncate", "-s", DISK, str(disk))
         _command("mkfs.ext4", "-q", "-F", *(("-d", str(self.root)) if self.root else ()), str(disk))
-        guest = replace(guest, append=f"crashkernel={self.crashkernel}", qemu=(*guest.qemu, *_NET))
+        guest = replace(
+            guest, append=f"crashkernel={self.crashkernel} {self.append}", qemu=(*guest.qemu, *self.machine, *_NET)
+        )
         with Machine(guest, folder, parts(self.kernel, guest).vmlinuz, initrd, disk) as machine:
             machine.wait_for(self.until, failures=FAILURES)
         initrd.unlink()

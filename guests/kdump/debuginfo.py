@@ -16,6 +16,7 @@ from guests.kdump.kernels import KERNELS
 from guests.kdump.statement import Check
 from guests.parts import guests_cache, parts
 from judges import fetch
+from judges.fetch import UnavailableError
 
 COMMANDS = "sys\nbt -a\nlog\nps\nkmem -s\nexit\n"
 
@@ -38,11 +39,16 @@ def vmlinux(kernel: str) -> Path:
 def opened(kernel: str, captured: Captured) -> Iterator[Check]:
     """Whether crash and drgn find in our dumps what they find in the raw vmcore; each only if it is installed."""
     has_crash = fetch.newest("crash") or shutil.which("crash")
-    for name, tool, there in (("crash", _crash, has_crash), ("drgn", _drgn, find_spec("drgn"))):
-        if not there:
-            print(f"{name} is not installed: not asked")
-            continue
-        image = vmlinux(kernel)
+    there = {"crash": _crash} if has_crash else {}
+    there |= {"drgn": _drgn} if find_spec("drgn") else {}
+    for name in {"crash", "drgn"} - there.keys():
+        print(f"{name} is not installed: not asked")
+    try:
+        image = vmlinux(kernel) if there else Path()
+    except UnavailableError as error:
+        print(f"no debug information of {kernel}: {' and '.join(there)} not asked: {error}")
+        return
+    for name, tool in there.items():
         raw = tool(image, captured.folder / "vmcore")
         yield Check(f"{name} finds the crash in the raw vmcore", "sysrq" in raw, raw[-500:])
         for dump in ("dump", "elf"):

@@ -35,19 +35,25 @@ def tools(guest: Guest) -> Path:
     return folder
 
 
+def program(root: Path, name: str) -> tuple[str, ...]:
+    """The command line that runs a program below `root` on this host, with its own loader and libraries."""
+    loader = next(path for path in _needed(root, root / name) if path.name == LOADER)
+    return (str(loader), "--library-path", ":".join(str(root / folder) for folder in LIBRARIES), str(root / name))
+
+
 def copy_program(root: Path, name: str, target: Path, to: str) -> None:
     """Copies the program `name` (a path below `root`) to `to` below `target`.
 
-    Its libraries and its loader come along in a folder of its own: those of our payload are another suite's.
+    Its libraries and its loader go to a folder for such programs: those of our payload are another suite's.
     """
     libraries = list(_needed(root, root / name))
     place = PurePosixPath(to)
     if not libraries:
         write_tree(target, [Entry(place, root / name, executable=True)])
         return
-    home = PurePosixPath("programs", place.name)
-    files = {"program": root / name} | {library.name: library for library in libraries}
-    start = f'#!/bin/sh\nexec /{home}/{LOADER} --library-path /{home} /{home}/program "$@"\n'
+    home = PurePosixPath("programs")
+    files = {place.name: root / name} | {library.name: library for library in libraries}
+    start = f'#!/bin/sh\nexec /{home}/{LOADER} --library-path /{home} /{home}/{place.name} "$@"\n'
     entries = [Entry(home / file, content, executable=True) for file, content in files.items()]
     write_tree(target, [*entries, Entry(place, start.encode(), executable=True)])
 
