@@ -6,6 +6,7 @@ from __future__ import annotations
 import enum
 import struct
 from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import islice
 
 from mdf.core.debuginfo.types import MAX_DEPTH, Member, Members, Types, Wanted, offsets_in
@@ -41,7 +42,7 @@ class Kind(enum.IntEnum):
 
 
 # What follows the 12 bytes all types begin with: bytes once, and bytes for each of `vlen` elements.
-_TAIL = dict.fromkeys(Kind, (0, 0)) | {
+TAIL = dict.fromkeys(Kind, (0, 0)) | {
     Kind.INT: (4, 0),
     Kind.ARRAY: (12, 0),
     Kind.STRUCT: (0, 12),
@@ -62,8 +63,18 @@ def read_btf(data: bytes, wanted: Wanted) -> Types:
     return _Btf(data, wanted).types
 
 
-class _Btf:
-    def __init__(self, data: bytes, wanted: Wanted) -> None:
+@dataclass(frozen=True)
+class Sections:
+    """Where the types are in `data`, [types, types_end), and the table of strings; in bytes."""
+
+    byteorder: ByteOrder
+    types: int
+    types_end: int
+    strings: bytes
+
+    @classmethod
+    def of(cls, data: bytes) -> Sections:
+        """Raises FormatError for data that does not begin with a header, or does not have what that names."""
         magics = {MAGIC.to_bytes(2, order): order for order in ("little", "big")}
         if len(data) < 24 or data[:2] not in magics:
             raise FormatError("BTF: no header with the magic number eb9f at byte 0")
@@ -76,23 +87,31 @@ class _Btf:
             raise FormatError(
                 f"BTF: the header at byte 0 names types or strings beyond the {len(data)} bytes there are"
             )
+        types, strings = header + type_off, header + str_off
+        return cls(byteorder, types, types + type_len, data[strings : strings + str_len])
+
+
+class _Btf:
+    def __init__(self, data: bytes, wanted: Wanted) -> None:
+        sections = Sections.of(data)
+        order = prefix(sections.byteorder)
         self._data = data
-        self._end = header + type_off + type_len
+        self._end = sections.types_end
         self._three = struct.Struct(order + "3I")
         self._two = struct.Struct(order + "2I")
-        self._strings = data[header + str_off : header + str_off + str_len]
+        self._strings = sections.strings
         names = {offset: name for name in wanted.names for offset in offsets_in(self._strings, name)}
         self._constants = {offset: name for offset, name in names.items() if name in wanted.constants}
         self._positions = [0]  # By type id; 0 is void.
         self.types = Types()
-        for kind, name, position in self._index(header + type_off, names):
+        for kind, name, position in self._index(sections.types, names):
             self._take(kind, name, position, wanted)
 
     def _index(self, position: int, names: dict[int, str]) -> list[tuple[Kind, str, int]]:
         """Notes where each type is; returns the types with wanted names, and all enumerations."""
         found = []
         unpack, data, note = self._three.unpack_from, self._data, self._positions.append
-        tails = {int(kind): tail for kind, tail in _TAIL.items()}
+        tails = {int(kind): tail for kind, tail in TAIL.items()}
         enums = {int(kind) for kind in (Kind.ENUM, Kind.ENUM64)} if self._constants else set()
         while position + 12 <= self._end:
             name, info, _ = unpack(data, position)
@@ -122,7 +141,7 @@ class _Btf:
 
     def _take_constants(self, kind: Kind, position: int) -> None:
         _, info, _ = self._header(position)
-        for element in self._elements(position, _TAIL[kind][1]):
+        for element in self._elements(position, TAIL[kind][1]):
             if element[0] in self._constants:
                 value, bits = element[1], 32
                 if kind is Kind.ENUM64:
