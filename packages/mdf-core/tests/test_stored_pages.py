@@ -17,6 +17,7 @@ import pytest
 from mdf.core.bitmap import Place
 from mdf.core.dumps import KdumpFile, open_dump
 from mdf.core.dumps.codecs import CODECS, DEFLATE_VARIABLE, DEFLATES, LIBLZO2, Codec, PageDecoder, codec_named
+from mdf.core.dumps.page_store import Stretch
 from mdf.core.errors import AddressError, FormatError, MdfError, MissingCodecError, UsageError
 from mdf.core.formats.diskdump import Flag
 
@@ -195,6 +196,22 @@ def test_pages_are_found_by_their_rank_and_may_share_data(opened: Callable[[byte
             made.read(4 * SIZE - 1, 2)
         with pytest.raises(AddressError):
             made.read(1 << 63, 1)
+
+
+def test_pages_are_read_together_as_far_as_they_are_sound_and_without_the_page_of_zeros(
+    opened: Callable[[bytes], KdumpFile],
+) -> None:
+    with opened(dump([*SOUND[:2], (DATA + 2 * SIZE - 10, SIZE, 0)], CONTENT)) as made:
+        stretches = made.pages.stretches(4, 7)
+        assert next(stretches) == Stretch(4, CONTENT, [SIZE, SIZE], [0, 0])
+        with pytest.raises(FormatError, match="page 0x6"):
+            next(stretches)
+    with opened(dump(SOUND, CONTENT, level=1)) as made:
+        assert list(made.pages.stretches(4, 7)) == [Stretch(4, PAGES["random"], [0, SIZE, 0], [0, 0, 0])]
+        assert [(page.data, page.zero) for page in made.pages.pages(4, 6)] == [
+            (PAGES["text"], True),
+            (PAGES["random"], False),
+        ]
 
 
 def test_ranks_count_over_chunks_of_pages(opened: Callable[[bytes], KdumpFile]) -> None:

@@ -46,7 +46,7 @@ def copy_pages(
     writer.begin(seen.present, keep)
 
     def encoder() -> Encoder:
-        return Encoder(dump.page_size, zero=zero, codec=codec)
+        return Encoder(dump, zero=zero, codec=codec)
 
     runs = keep.runs(*part or ())
     if isinstance(dump, KdumpFile) and codec and codec.flag & dump.main.status:
@@ -55,7 +55,7 @@ def copy_pages(
         threads = options.num_threads
         if threads is None:  # The files of a split dump have a thread each.
             threads = default_workers() if codec and not part else 0
-        stream = encoded(dump, runs, encoder, threads)
+        stream = encoded(runs, dump.page_size, encoder, threads)
     for batch in stream:
         writer.add(batch)
         done(batch.pfn)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Pages as they are stored: batches of pages, the zero test, and compression."""
+"""Pages as they are stored: batches of pages, read, tested for zeros, and compressed, by one thread or many."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import re
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import cycle
 
 from mdf.capture.sinks import Buffer
 from mdf.core.dumps import Dump
@@ -19,39 +20,41 @@ Runs = Iterable[tuple[int, int]]
 
 @dataclass(frozen=True)
 class Batch:
-    """Pages one behind the other in the beginning of `buffer`; `pfn` is behind the last of them."""
+    """The pages of `runs`, `count` of them, to be read into the beginning of `buffer`."""
 
     buffer: bytearray
+    runs: list[tuple[int, int]]
     count: int
-    pfn: int
 
 
-def batches(dump: Dump, runs: Runs, ring: int = 1) -> Iterator[Batch]:
+def batches(runs: Runs, page_size: int, ring: int = 1) -> Iterator[Batch]:
     """The pages of `runs`, in order, in batches of up to 1 MiB.
 
     `ring` buffers are used in turn: a batch is good until `ring` more have been asked for.
     """
-    capacity = max(BATCH_BYTES // dump.page_size, 1)
-    buffers = [bytearray(capacity * dump.page_size) for _ in range(ring)]
-    views = [memoryview(buffer) for buffer in buffers]
-    turn = count = pfn = 0
+    capacity = max(BATCH_BYTES // page_size, 1)
+    buffers = cycle([bytearray(capacity * page_size) for _ in range(ring)])
+    taken: list[tuple[int, int]] = []
+    count = 0
     for start, end in runs:
         while start < end:
-            pages = min(end - start, capacity - count)
-            at = count * dump.page_size
-            dump.read_pages(start, start + pages, views[turn][at : at + pages * dump.page_size])
-            count += pages
-            start = pfn = start + pages
+            stop = min(end, start + capacity - count)
+            taken.append((start, stop))
+            count += stop - start
+            start = stop
             if count == capacity:
-                yield Batch(buffers[turn], count, pfn)
-                turn, count = (turn + 1) % ring, 0
+                yield Batch(next(buffers), taken, count)
+                taken, count = [], 0
     if count:
-        yield Batch(buffers[turn], count, pfn)
+        yield Batch(next(buffers), taken, count)
 
 
 @dataclass(frozen=True)
 class Encoded:
-    """A batch as it is stored: `data` in pieces, and for each page its stored size, 0 for a zero page."""
+    """A batch as it is stored: `data` in pieces, and for each page its stored size, 0 for a zero page.
+
+    `pfn` is behind the last of them.
+    """
 
     data: list[Buffer]
     sizes: list[int]
@@ -59,24 +62,45 @@ class Encoded:
 
 
 class Encoder:
-    """Encodes batches: zero pages are found if `zero`, pages are compressed if there is a codec.
+    """Reads batches, and encodes them: zero pages are found if `zero`, pages are compressed if there is a codec.
 
     One encoder is for one thread: some codecs keep state.
     """
 
-    def __init__(self, page_size: int, *, zero: bool, codec: Codec | None) -> None:
-        self._page_size = page_size
-        self._zeros = bytes(page_size) if zero else b""
+    def __init__(self, dump: Dump, *, zero: bool, codec: Codec | None) -> None:
+        self._dump = dump
+        self._page_size = dump.page_size
+        self._zeros = bytes(dump.page_size) if zero else b""
         self._pack = codec.packer() if codec else None
 
     def encode(self, batch: Batch) -> Encoded:
         """A page that compression does not make smaller is stored as it is."""
-        return self._packed(batch, self._pack) if self._pack else self._plain(batch)
+        size, at = self._page_size, 0
+        with memoryview(batch.buffer) as view:
+            for start, end in batch.runs:
+                upto = at + (end - start) * size
+                with view[at:upto] as pages:
+                    self._dump.read_pages(start, end, pages)
+                at = upto
+        data, sizes = self.stored(batch.buffer, batch.count)
+        return Encoded(data, sizes, batch.runs[-1][1])
 
-    def _plain(self, batch: Batch) -> Encoded:
-        size, view = self._page_size, memoryview(batch.buffer)
-        zero = self._zero_pages(batch)
-        sizes = [size] * batch.count
+    def stored(self, pages: bytearray, count: int) -> tuple[list[Buffer], list[int]]:
+        """The first `count` pages: data in pieces, and sizes."""
+        zero = self._zero_pages(pages, count)
+        return self._packed(pages, count, zero, self._pack) if self._pack else self._plain(pages, count, zero)
+
+    def _zero_pages(self, pages: bytearray, count: int) -> list[int]:
+        """The indices of the pages that are all zeros; only those that begin so are looked at as a whole."""
+        size, zeros = self._page_size, self._zeros
+        if not zeros:
+            return []
+        begin = (match.start() for match in _ZERO.finditer(pages[: count * size : size]))
+        return [index for index in begin if pages.startswith(zeros, index * size)]
+
+    def _plain(self, pages: bytearray, count: int, zero: list[int]) -> tuple[list[Buffer], list[int]]:
+        size, view = self._page_size, memoryview(pages)
+        sizes = [size] * count
         data: list[Buffer] = []
         start = 0
         for index in zero:
@@ -84,36 +108,25 @@ class Encoder:
             if start < index * size:
                 data.append(view[start : index * size])
             start = (index + 1) * size
-        if start < batch.count * size:
-            data.append(view[start : batch.count * size])
-        return Encoded(data, sizes, batch.pfn)
+        if start < count * size:
+            data.append(view[start : count * size])
+        return data, sizes
 
-    def _zero_pages(self, batch: Batch) -> list[int]:
-        """The indices of the pages that are all zeros; only those that begin so are looked at as a whole."""
-        size, zeros, buffer = self._page_size, self._zeros, batch.buffer
-        if not zeros:
-            return []
-        first_bytes = buffer[: batch.count * size : size]
-        begin = (match.start() for match in _ZERO.finditer(first_bytes))
-        return [index for index in begin if buffer.startswith(zeros, index * size)]
-
-    def _packed(self, batch: Batch, pack: Packer) -> Encoded:
-        zero = self._zero_pages(batch)
+    def _packed(self, pages: bytearray, count: int, zero: list[int], pack: Packer) -> tuple[list[Buffer], list[int]]:
         left_out = set(zero)
-        wanted = [index for index in range(batch.count) if index not in left_out]
-        data, sizes = pack(batch.buffer, self._page_size, wanted)
+        data, sizes = pack(pages, self._page_size, [index for index in range(count) if index not in left_out])
         for index in zero:
             sizes.insert(index, 0)
-        return Encoded([data], sizes, batch.pfn)
+        return [data], sizes
 
 
-def encoded(dump: Dump, runs: Runs, make_encoder: Callable[[], Encoder], threads: int = 0) -> Iterator[Encoded]:
-    """The pages of `runs`, encoded, in order; the result is the same for any number of threads."""
+def encoded(runs: Runs, page_size: int, make_encoder: Callable[[], Encoder], threads: int = 0) -> Iterator[Encoded]:
+    """The pages of `runs`, read and encoded, in order; the result is the same for any number of threads."""
     if threads < 1:
-        yield from map(make_encoder().encode, batches(dump, runs))
+        yield from map(make_encoder().encode, batches(runs, page_size))
         return
     window = threads + 2
-    yield from _in_threads(batches(dump, runs, window + 1), make_encoder, threads, window)
+    yield from _in_threads(batches(runs, page_size, window + 1), make_encoder, threads, window)
 
 
 def _in_threads(

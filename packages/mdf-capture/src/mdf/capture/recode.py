@@ -5,53 +5,64 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from mdf.capture.encode import BATCH_BYTES, Batch, Encoded, Encoder, Runs
+from mdf.capture.encode import BATCH_BYTES, Encoded, Encoder, Runs
+from mdf.capture.rules import DumpLevel
 from mdf.capture.sinks import Buffer
 from mdf.core.dumps import KdumpFile
 from mdf.core.dumps.codecs import Codec
-from mdf.core.dumps.page_store import StoredPage
-
-_SMALL = 16  # No codec makes more than this part of a page out of a page of zeros.
+from mdf.core.dumps.page_store import StoredPage, Stretch
 
 
 class Recoder:
     """Takes the pages of a dump over for one with the same codec.
 
-    A page is inflated only if it may be all zeros (and `zero` pages are wanted), or is compressed in another way.
+    What this codec has packed, or could not make smaller, is copied as it is. Other pages are unpacked, and so are
+    those that may be zeros, if `zero` pages are wanted and have not been found when the dump was made.
     """
 
     def __init__(self, dump: KdumpFile, encoder: Encoder, codec: Codec, *, zero: bool) -> None:
         self._dump = dump
         self._encoder = encoder
-        self._flag = codec.flag
-        self._zeros = bytes(dump.page_size) if zero else b""
+        self._as_they_are = {0, int(codec.flag)}
+        # No codec makes more than this part of a page out of a page of zeros.
+        self._may_be_zero = dump.page_size // 16 if zero and not dump.level & DumpLevel.ZERO else 0
+        self._zeros = bytes(dump.page_size)
 
     def encoded(self, runs: Runs) -> Iterator[Encoded]:
         """The pages of `runs`, in order, in batches."""
         capacity = max(BATCH_BYTES // self._dump.page_size, 1)
         data: list[Buffer] = []
         sizes: list[int] = []
-        end = 0
+        pfn = 0
         for start, end in runs:
-            for page in self._dump.pages.pages(start, end):
-                stored = self._stored(page)
-                if stored:
-                    data.append(stored)
-                sizes.append(len(stored))
-                if len(sizes) == capacity:
-                    yield Encoded(data, sizes, page.pfn + 1)
+            for stretch in self._dump.pages.stretches(start, end):
+                if sizes and len(sizes) + len(stretch.sizes) > capacity:
+                    yield Encoded(data, sizes, pfn)
                     data, sizes = [], []
+                for piece, lengths in self._taken_over(stretch):
+                    data.append(piece)
+                    sizes += lengths
+                pfn = stretch.pfn + len(stretch.sizes)
         if sizes:
-            yield Encoded(data, sizes, end)
+            yield Encoded(data, sizes, pfn)
 
-    def _stored(self, page: StoredPage) -> Buffer:
+    def _taken_over(self, stretch: Stretch) -> Iterator[tuple[Buffer, list[int]]]:
+        """Data and sizes of a stretch as they are, but for the pages that have to be unpacked."""
+        kept, at, first = memoryview(stretch.data), 0, 0
+        begin = 0
+        for number, (size, flags) in enumerate(zip(stretch.sizes, stretch.flags, strict=True)):
+            if size and (size <= self._may_be_zero or flags not in self._as_they_are):
+                yield kept[begin:at], stretch.sizes[first:number]
+                page = StoredPage(stretch.pfn + number, stretch.data[at : at + size], flags, False)
+                stored = self._anew(page)
+                yield stored, [len(stored)]
+                begin, first = at + size, number + 1
+            at += size
+        yield kept[begin:], stretch.sizes[first:]
+
+    def _anew(self, page: StoredPage) -> Buffer:
         """What is stored of a page; nothing for a zero page."""
-        if page.zero:
-            return b""
-        as_it_is = page.flags == self._flag
-        if as_it_is and (not self._zeros or len(page.data) > self._dump.page_size // _SMALL):
-            return page.data
         raw = self._dump.pages.decode(page)
-        if raw == self._zeros:
+        if self._may_be_zero and raw == self._zeros:
             return b""
-        return page.data if as_it_is else self._encoder.encode(Batch(bytearray(raw), 1, page.pfn + 1)).data[0]
+        return page.data if page.flags in self._as_they_are else self._encoder.stored(bytearray(raw), 1)[0][0]

@@ -7,6 +7,8 @@ from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import count
 
 from mdf.core.bitmap import CHUNK, Bitmap
 from mdf.core.dumps.codecs import PageDecoder
@@ -17,6 +19,8 @@ from mdf.core.formats.elf import ByteOrder
 
 _CACHED_PAGES = 256
 _CHECKED = 1 << 16
+# A stretch has at the most so many bytes, or a page.
+_STRETCH = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -27,6 +31,19 @@ class StoredPage:
     data: bytes
     flags: int
     zero: bool
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """Pages from `pfn` on whose data lie one behind the other in a file: all of it, and how much is each one's.
+
+    Each is compressed as its `flags` say. The page that all zero pages share is not in `data`; its size here is 0.
+    """
+
+    pfn: int
+    data: bytes
+    sizes: list[int]
+    flags: list[int]
 
 
 class PageStore:
@@ -72,14 +89,55 @@ class PageStore:
 
     def pages(self, start: int, end: int) -> Iterator[StoredPage]:
         """The pages [start, end), which are all `stored`. Raises AddressError for one whose data is missing."""
+        for stretch in self.stretches(start, end):
+            at = 0
+            for pfn, size, flags in zip(count(stretch.pfn), stretch.sizes, stretch.flags, strict=False):
+                data = stretch.data[at : at + size] if size else self._zero_page
+                yield StoredPage(pfn, data, flags, not size)
+                at += size
+
+    def stretches(self, start: int, end: int) -> Iterator[Stretch]:
+        """The same pages, as many at a time as can be read at once."""
+        pages_max = max(_STRETCH // self._page_size, 1)
         for part, first, last in self._by_part(start, end):
-            for pfn, (offset, size, flags, _) in enumerate(self._entries(part, first, last), first):
-                if offset == 0:
-                    raise AddressError(f"Page {pfn:#x} is missing: {part.source.path} is an incomplete dump.")
-                if size > self._page_size or offset < 0:
-                    raise FormatError(f"The descriptor of page {pfn:#x} is damaged: {size} bytes at {offset:#x}.")
-                data = part.source.read(offset, size, f"page {pfn:#x}")
-                yield StoredPage(pfn, data, flags, offset == self.zero_offset)
+            for at in range(first, last, pages_max):
+                yield from self._contiguous(part, at, self._entries(part, at, min(at + pages_max, last)))
+
+    def _contiguous(self, part: Part, pfn: int, entries: Iterator[tuple[int, ...]]) -> Iterator[Stretch]:
+        """The pages of a file from `pfn` on, which have these descriptors, in stretches."""
+        sizes: list[int] = []
+        flags: list[int] = []
+        begin = end = 0
+        for offset, size, packed, _ in entries:
+            zero = offset == self.zero_offset and size == self._page_size and not packed
+            good = 0 < size <= self._page_size and 0 < offset <= part.source.size - size
+            if sizes and not (good and (zero or not end or offset == end)):
+                yield self._stretch(part, pfn, begin, end, sizes, flags)
+                pfn, begin, end, sizes, flags = pfn + len(sizes), 0, 0, [], []
+            if not good:
+                self._refuse(part, pfn, offset, size)
+            sizes.append(0 if zero else size)
+            flags.append(packed)
+            if not zero:
+                begin, end = begin or offset, offset + size
+        if sizes:
+            yield self._stretch(part, pfn, begin, end, sizes, flags)
+
+    def _stretch(self, part: Part, pfn: int, begin: int, end: int, sizes: list[int], flags: list[int]) -> Stretch:
+        data = part.source.read(begin, end - begin, f"page {pfn:#x}") if begin else b""
+        return Stretch(pfn, data, sizes, flags)
+
+    def _refuse(self, part: Part, pfn: int, offset: int, size: int) -> None:
+        """Raises the error for a descriptor that can't be."""
+        if offset == 0:
+            raise AddressError(f"Page {pfn:#x} is missing: {part.source.path} is an incomplete dump.")
+        if not 0 < size <= self._page_size or offset < 0:
+            raise FormatError(f"The descriptor of page {pfn:#x} is damaged: {size} bytes at {offset:#x}.")
+        part.source.read(offset, size, f"page {pfn:#x}")
+
+    @cached_property
+    def _zero_page(self) -> bytes:
+        return self._parts[0].source.read(self.zero_offset, self._page_size, "the page of zeros")
 
     def decode(self, page: StoredPage) -> bytes:
         """A page as it was in memory. Raises FormatError, MissingCodecError."""
