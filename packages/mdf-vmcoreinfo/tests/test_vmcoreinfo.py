@@ -284,6 +284,17 @@ def test_files_that_cannot_be_opened_or_written_are_named(tmp_path: Path, capsys
     assert capsys.readouterr().err == f"Can't write the file({target}). No such file or directory\n"
 
 
+@pytest.mark.parametrize("arguments", [("-g", "{}", "-x", "{}"), ("{}", "-o", "{}")])
+def test_the_kernel_itself_is_not_overwritten(
+    arguments: Sequence[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kernel = tmp_path / "vmlinux"
+    kernel.write_bytes(b"anything")
+    assert main([argument.format(kernel) for argument in arguments]) == 1
+    assert "It is the file to read itself." in capsys.readouterr().err
+    assert kernel.read_bytes() == b"anything"
+
+
 def test_the_parameter_check_opens_no_file(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--check-params", "-g", "/absent/out", "-x", "/absent/vmlinux"]) == 0
     assert capsys.readouterr() == ("", "")

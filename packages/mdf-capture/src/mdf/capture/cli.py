@@ -36,11 +36,11 @@ def _check(parsed: ParsedArguments, messages: Messages) -> int:
 
     verdict = check_dump(tuple(map(Path, parsed.operands)))
     if parsed.has("json"):
-        messages.common(verdict.as_json())
+        messages.answer(verdict.as_json())
     else:
         for line in verdict.details():
             messages.error(f"  {line}")
-        messages.common(verdict.line)
+        messages.answer(verdict.line)
     return verdict.exit_status
 
 

@@ -102,7 +102,7 @@ class FileSink(Sink):
             raise _write_error(self.name, error, done) from error
 
     def correct(self, offset: int, data: bytes) -> None:
-        self._pwritev([data], offset, 0)
+        self._put(offset, [data])
 
     def close(self) -> None:
         if self._fd < 0:

@@ -61,6 +61,7 @@ def run_main(
         status = _explain(error, messages)
         if failed:
             messages.common(failed)
+        _forget_unwritten()
         return status
     if status is None:
         messages.common(COMPLETED)
@@ -77,11 +78,18 @@ def _explain(error: BaseException, messages: Messages) -> int:
         messages.failure(error)
     elif isinstance(error, BrokenPipeError):
         messages.error("The reader of the output went away.")
-        # What is still buffered must not raise again when the interpreter ends.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     else:
         messages.error(_ONE_LINE.get(type(error)) or str(error))
     return error.exit_code if isinstance(error, MdfError) else _EXIT_STATUS.get(type(error), 1)
+
+
+def _forget_unwritten() -> None:
+    """What standard output did not take must not raise again when the interpreter ends."""
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 _ONE_LINE: dict[type[BaseException], str] = {KeyboardInterrupt: "Interrupted.", MemoryError: "Out of memory."}

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TextIO
 
-from mdf.core.errors import MdfError
+from mdf.core.errors import MdfError, OutputError
 
 
 class Level(enum.IntFlag):
@@ -60,6 +60,13 @@ class Messages:
         except (OSError, ValueError):
             # A console that went away must not cost the dump.
             self.level &= ~level
+
+    def answer(self, text: str) -> None:
+        """What a command was asked for, at any level. Raises OSError if it can't be written."""
+        if self._out is None:
+            raise OutputError("Can't write to standard output: it is closed.")
+        self._out.write(text + "\n")
+        self._out.flush()
 
     def common(self, text: str = "", end: str = "\n") -> None:
         """A common message, for example "The dumpfile is saved to NAME."."""

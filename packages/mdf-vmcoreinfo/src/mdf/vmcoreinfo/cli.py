@@ -4,8 +4,10 @@
 from __future__ import annotations
 
 import getopt
+import os
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +28,7 @@ def _prepare(parsed: ParsedArguments) -> Callable[[Messages], None]:
     source = Path(xen_syms or parsed.last("vmlinux") or "")
 
     def run(messages: Messages) -> None:
+        _check(target, source)
         _write(target, _text(source, xen=bool(xen_syms)))
         messages.common(f"\nThe vmcoreinfo is saved to {target}.")
 
@@ -41,11 +44,35 @@ def _text(source: Path, *, xen: bool = False) -> str:
     return text.xen_text(find(source, keys.XEN)) if xen else text.vmcoreinfo_text(find(source))
 
 
+def _check(target: Path, source: Path) -> None:
+    """Raises OutputError for an output that is the file to read."""
+    if target.exists() and source.exists() and target.samefile(source):
+        raise OutputError(f"Can't write the file({target}). It is the file to read itself.")
+
+
 def _write(target: Path, text: str) -> None:
+    """Replaces what is in a file. One that could not be written to its end is empty."""
     try:
-        target.write_text(text, encoding="ascii")
+        # A FIFO that nobody reads is an error: not a run that waits for ever.
+        descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NONBLOCK, 0o666)
     except OSError as error:
-        raise OutputError(f"Can't write the file({target}). {error.strerror}") from error
+        raise _cannot_write(target, error) from error
+    rest = memoryview(text.encode("ascii"))
+    try:
+        os.set_blocking(descriptor, True)
+        while rest:
+            rest = rest[os.write(descriptor, rest) :]
+    except OSError as error:
+        raise _cannot_write(target, error) from error
+    finally:
+        with suppress(OSError):  # Only files have a length.
+            if rest:
+                os.ftruncate(descriptor, 0)
+        os.close(descriptor)
+
+
+def _cannot_write(target: Path, error: OSError) -> OutputError:
+    return OutputError(f"Can't write the file({target}). {error.strerror}")
 
 
 @dataclass(frozen=True)
@@ -74,6 +101,8 @@ class Request:
 
     def run(self) -> None:
         """Writes what is asked for."""
+        if self.output:
+            _check(self.output, self.vmlinux)
         text = self._text()
         if self.output:
             _write(self.output, text)

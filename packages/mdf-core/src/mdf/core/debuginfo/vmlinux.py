@@ -65,6 +65,8 @@ class Vmlinux:
             raise type(error)(f"{self.path}: {error}", hint=error.hint) from error
         except (MdfError, MemoryError):
             raise
+        except OSError as error:
+            raise InputError(f"Can't read the file({self.path}). {error.strerror}") from error
         except Exception as error:
             detail = " ".join(str(error).split())[:200] or type(error).__name__
             raise FormatError(f"{self.path}: damaged {what}: {detail}", hint="Is the file complete?") from error
