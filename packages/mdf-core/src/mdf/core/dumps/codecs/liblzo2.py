@@ -6,11 +6,11 @@ Importing this raises ImportError on a machine that has no liblzo2. Facts: lzo/l
 
 from __future__ import annotations
 
-from ctypes import CDLL, addressof, byref, c_char_p, c_size_t, c_void_p, create_string_buffer
+from ctypes import CDLL, Structure, addressof, byref, c_char, c_char_p, c_size_t, c_void_p, create_string_buffer
 
 from mdf.core.dumps.codecs.packing import Packer, in_place
 
-_WORK = 16384 * 8  # LZO1X_1_MEM_COMPRESS: a table of pointers.
+_TABLE = 16384 * 8  # LZO1X_1_MEM_COMPRESS: a table of pointers.
 _OK = 0
 
 try:
@@ -22,22 +22,24 @@ _compress.argtypes = (c_void_p, c_size_t, c_void_p, c_void_p, c_void_p)
 _decompress.argtypes = (c_char_p, c_size_t, c_void_p, c_void_p, c_void_p)
 
 
-class _Compressor:
-    """liblzo2's table, and a place for the length of what it writes."""
+class _State(Structure):
+    """The length of what liblzo2 has written, and its table."""
 
-    def __init__(self) -> None:
-        self._work, self._length = create_string_buffer(_WORK), c_size_t()
-        self._places = addressof(self._length), addressof(self._work)
-
-    def __call__(self, source: int, size: int, target: int) -> int:
-        # What does not shrink grows by a sixteenth and 67 bytes at the most.
-        _compress(source, size, target, *self._places)
-        return self._length.value
+    _fields_ = (("length", c_size_t), ("table", c_char * _TABLE))
 
 
 def packer() -> Packer:
     """A packer of its own for each thread."""
-    return in_place(_Compressor())
+    state = _State()
+    length_at, table_at = addressof(state), addressof(state) + _State.table.offset
+
+    def compress(source: int, size: int, target: int) -> int:
+        # What does not shrink grows by a sixteenth and 67 bytes at the most.
+        _compress(source, size, target, length_at, table_at)
+        length: int = state.length
+        return length
+
+    return in_place(compress)
 
 
 def decompress(data: bytes, size: int) -> bytes:
