@@ -8,7 +8,7 @@ import struct
 import tracemalloc
 import zlib
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -119,6 +119,16 @@ def test_data_of_another_length_than_a_page_is_an_error_and_is_never_all_unpacke
         assert tracemalloc.get_traced_memory()[1] < 4 << 20
     finally:
         tracemalloc.stop()
+
+
+@pytest.mark.parametrize(("window", "taken"), [(19, True), (24, False), (31, False)])
+def test_a_window_of_zstandard_is_no_larger_than_one_for_pages(window: int, taken: bool) -> None:
+    page = PAGES["random"]
+    packed(codec_named("zstd"), page)
+    # A frame of one block that is stored.
+    frame = bytes.fromhex("28b52ffd00") + bytes([window - 10 << 3]) + (SIZE << 3 | 1).to_bytes(3, "little") + page
+    with nullcontext() if taken else pytest.raises(FormatError, match="The data of page 0x7 is damaged"):
+        assert PageDecoder(SIZE).decode(frame, Flag.ZSTD, 7) == page
 
 
 @pytest.mark.parametrize("flags", [0x40, 0x100, 0x80000000, 0x41, Flag.ZLIB | Flag.LZO])

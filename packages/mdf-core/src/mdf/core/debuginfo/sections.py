@@ -14,6 +14,8 @@ from mdf.core.formats.elf import ElfHeader, prefix
 SHT_NULL, SHT_PROGBITS, SHT_SYMTAB, SHT_NOTE, SHT_NOBITS = 0, 1, 2, 7, 8
 _SHF_COMPRESSED = 1 << 11
 _SHN_XINDEX = 0xFFFF
+_COMPRESSION_HEADER = {64: "IIQQ", 32: "III"}  # The last two: size when unpacked, alignment.
+_RATIO_MAX = 100  # Debug information packs to a third or a quarter.
 _SECTION_HEADER = {64: "IIQQQQIIQQ", 32: "IIIIIIIIII"}
 
 
@@ -82,6 +84,20 @@ class Sections:
             raise UnsupportedError(f"section {section.name} is compressed")
         length = section.size - start
         return self._read(section.offset + start, length if size is None else min(size, length), section.name)
+
+    def check_debug(self) -> None:
+        """Raises FormatError for a debug section that is not in the file, or says that it unpacks to far too much."""
+        layout = struct.Struct(prefix(self._header.byteorder) + _COMPRESSION_HEADER[self._header.bits])
+        for section in self.all:
+            if not section.name.startswith((".debug_", ".zdebug_")):
+                continue
+            if not section.in_file:
+                raise FormatError(f"section {section.name} has nothing in the file")
+            if section.flags & _SHF_COMPRESSED:
+                header = self._read(section.offset, min(layout.size, section.size), section.name)
+                size = layout.unpack(header.ljust(layout.size, b"\x00"))[-2]
+                if size > _RATIO_MAX * section.size:
+                    raise FormatError(f"impossible size: section {section.name} unpacks {section.size} bytes to {size}")
 
     def _read(self, offset: int, size: int, what: str) -> bytes:
         if offset + size > self._size:

@@ -117,6 +117,7 @@ class Vmlinux:
         from mdf.core.debuginfo.dwarf import open_dwarf, read_dwarf
 
         with self._reading("DWARF"):
+            self._sections.check_debug()
             return read_dwarf(open_dwarf(self._file, relocatable=self.relocatable), wanted)
 
     @cached_property

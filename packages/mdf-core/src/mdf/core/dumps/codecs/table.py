@@ -76,6 +76,8 @@ class Codec:
 DEFLATES = {"libdeflate": LIBDEFLATE, "zlib-ng": "zlib_ng.zlib_ng", "zlib": "zlib"}
 # The fastest levels whose output is at most 2 % larger than that of zlib's level 1, on real kernels' pages.
 _DEFLATE_LEVELS = {"zlib_ng.zlib_ng": 3, "zlib": 1}
+# Of a page, the window is a page; damaged data may ask for gigabytes.
+_WINDOW_LOG_MAX = 23
 
 
 def _deflate(module: ModuleType) -> Packer:
@@ -103,6 +105,11 @@ def _zstd(module: ModuleType) -> Packer:
     # A compressor of zstd's must not be shared between threads.
     compressor: Any = module.ZstdCompressor(level=1)
     return page_by_page(lambda page: compressor.compress(page, compressor.FLUSH_FRAME))
+
+
+def _unzstd(module: ModuleType) -> Decompress:
+    options = {module.DecompressionParameter.window_log_max: _WINDOW_LOG_MAX}
+    return lambda data, size: _bounded(module.ZstdDecompressor(options=options), data, size)
 
 
 CODECS = (
@@ -136,7 +143,7 @@ CODECS = (
         ("compression.zstd", "backports.zstd"),
         "backports.zstd",
         _zstd,
-        lambda module: lambda data, size: _bounded(module.ZstdDecompressor(), data, size),
+        _unzstd,
     ),
 )
 
