@@ -331,18 +331,18 @@ def test_what_is_no_kernel_is_said_in_one_line(
 def test_a_debug_section_that_unpacks_to_far_too_much_is_not_unpacked(bits: int, tmp_path: Path) -> None:
     sections = {**Dwarf({"mm/page_alloc.c": [PAGE]}).sections(), ".debug_str": bytes(1 << 20)}
     compressed = Elf(sections, {}, bits=bits, machine={32: 3, 64: 62}[bits], compressed=True)
-    with opened(tmp_path / "vmlinux", compressed) as vmlinux:
-        with pytest.raises(FormatError, match="impossible size: section .debug_str unpacks .* bytes to 1048576"):
-            vmlinux.dwarf(Wanted(frozenset({"page"})))
+    impossible = pytest.raises(FormatError, match=r"impossible size: section .debug_str unpacks \d+ bytes to 1048576")
+    with opened(tmp_path / "vmlinux", compressed) as vmlinux, impossible:
+        vmlinux.dwarf(Wanted(frozenset({"page"})))
 
 
 def test_a_debug_section_that_is_not_in_the_file_is_not_made_up(tmp_path: Path) -> None:
     kernel = Elf({**Dwarf({"mm/page_alloc.c": [PAGE]}).sections(), ".debug_line": b"x" * 777}, {}).build()
     at = kernel.index(struct.pack("<QQ", kernel.index(b"x" * 777), 777)) - 20
-    damaged = (
-        kernel[:at] + struct.pack("<I", 8) + kernel[at + 4 : at + 28] + struct.pack("<Q", 1 << 40) + kernel[at + 36 :]
-    )
+    damaged = bytearray(kernel)
+    struct.pack_into("<I", damaged, at, 8)  # sh_type: SHT_NOBITS
+    struct.pack_into("<Q", damaged, at + 28, 1 << 40)  # sh_size
     (tmp_path / "vmlinux").write_bytes(damaged)
-    with Vmlinux(tmp_path / "vmlinux") as vmlinux:
-        with pytest.raises(FormatError, match="section .debug_line has nothing in the file"):
-            vmlinux.dwarf(Wanted(frozenset({"page"})))
+    missing = pytest.raises(FormatError, match="section .debug_line has nothing in the file")
+    with Vmlinux(tmp_path / "vmlinux") as vmlinux, missing:
+        vmlinux.dwarf(Wanted(frozenset({"page"})))
