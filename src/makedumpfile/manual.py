@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from mdf.core.manual import DUMP_LEVELS, ENVIRONMENT, EXIT_STATUS, FILES, SEE_ALSO, Manual, Section
+from mdf.core.manual import CHECKING, DUMP_LEVELS, ENVIRONMENT, EXIT_STATUS, FILES, SEE_ALSO, Manual, Section
 from mdf.core.options import Mode
 
 MANUAL = Manual(
@@ -27,6 +27,7 @@ MANUAL = Manual(
     sections=(
         DUMP_LEVELS,
         EXIT_STATUS,
+        CHECKING,
         ENVIRONMENT,
         FILES,
         Section(

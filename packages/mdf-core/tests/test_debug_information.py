@@ -343,6 +343,6 @@ def test_a_debug_section_that_is_not_in_the_file_is_not_made_up(tmp_path: Path) 
     struct.pack_into("<I", damaged, at, 8)  # sh_type: SHT_NOBITS
     struct.pack_into("<Q", damaged, at + 28, 1 << 40)  # sh_size
     (tmp_path / "vmlinux").write_bytes(damaged)
-    missing = pytest.raises(FormatError, match="section .debug_line has nothing in the file")
+    missing = pytest.raises(FormatError, match=r"section \.debug_line has nothing in the file")
     with Vmlinux(tmp_path / "vmlinux") as vmlinux, missing:
         vmlinux.dwarf(Wanted(frozenset({"page"})))

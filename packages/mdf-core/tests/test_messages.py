@@ -106,3 +106,21 @@ def test_the_hundred_percent_line_comes_once() -> None:
         progress.done()
         progress.done()
     assert err.getvalue().count("\r") == 1
+
+
+def test_what_a_terminal_obeys_is_not_written(capsys: pytest.CaptureFixture[str]) -> None:
+    Messages().error("SIZE(page)=\x1b[2J\x9b\x7f\tand\nmore")
+    assert capsys.readouterr().err == "SIZE(page)=\\x1b[2J\\x9b\\x7f\tand\nmore\n"
+
+
+def test_a_name_that_is_no_text_is_still_said() -> None:
+    raw = io.BytesIO()
+    messages = Messages(stdout=io.TextIOWrapper(raw, "utf-8"))
+    messages.common("saved to \udcff.")
+    messages.common("Completed.")
+    assert raw.getvalue() == b"saved to \\udcff.\nCompleted.\n"
+
+
+def test_an_answer_is_said_at_any_level(capsys: pytest.CaptureFixture[str]) -> None:
+    Messages(0).answer("sound")
+    assert capsys.readouterr().out == "sound\n"

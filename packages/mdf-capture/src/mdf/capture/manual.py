@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from mdf.capture.options import NOT_YET
-from mdf.core.manual import DUMP_LEVELS, ENVIRONMENT, EXIT_STATUS, FILES, SEE_ALSO, Manual, Section
+from mdf.core.manual import CHECKING, DUMP_LEVELS, ENVIRONMENT, EXIT_STATUS, FILES, SEE_ALSO, Manual, Section
 from mdf.core.options import Mode
 
 MANUAL = Manual(
@@ -22,6 +22,7 @@ MANUAL = Manual(
     sections=(
         DUMP_LEVELS,
         EXIT_STATUS,
+        CHECKING,
         ENVIRONMENT,
         FILES,
         Section(

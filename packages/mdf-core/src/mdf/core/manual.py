@@ -82,6 +82,22 @@ EXIT_STATUS = Section(
   130  interrupted from the keyboard""",
 )
 
+CHECKING = Section(
+    "checking a dump",
+    """\
+--check-dump says in one line on standard output "DUMP: sound", "DUMP: incomplete" or "DUMP: damaged" and why, with what
+could not be checked at the end; all that was found is on standard error. The exit status is 0 for a sound dump, else 1.
+With --json, standard output is one object instead:
+
+  state         "sound", "incomplete" or "damaged"
+  files, kind   what was checked, and its format
+  pages         how many pages were read
+  damage_count  how much damage there is; damage has the first lines of it
+  missing       what an incomplete dump lacks
+  unchecked     what could not be checked, as objects of what and why
+  remarks       what is odd, but may be right""",
+)
+
 ENVIRONMENT = Section(
     "environment",
     """\

@@ -31,6 +31,19 @@ DEFAULT_LEVEL = Level.PROGRESS | Level.COMMON | Level.ERROR
 MAX_LEVEL = 31
 
 
+# What a terminal obeys, and no message has: names and numbers out of a dump may.
+_CONTROLS = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if chr(code) not in "\t\n\r"}
+
+
+def _write(stream: TextIO, text: str) -> None:
+    text = text.translate(_CONTROLS)
+    try:
+        stream.write(text)
+    except UnicodeEncodeError:  # A file's name that is no text in the stream's encoding.
+        stream.write(text.encode("ascii", "backslashreplace").decode())
+    stream.flush()
+
+
 class Messages:
     """Prints each class of message if the level asks for it, to the stream the class belongs to.
 
@@ -55,8 +68,7 @@ class Messages:
         if stream is None or not self.level & level:
             return
         try:
-            stream.write(text + end)
-            stream.flush()
+            _write(stream, text + end)
         except (OSError, ValueError):
             # A console that went away must not cost the dump.
             self.level &= ~level
@@ -65,8 +77,7 @@ class Messages:
         """What a command was asked for, at any level. Raises OSError if it can't be written."""
         if self._out is None:
             raise OutputError("Can't write to standard output: it is closed.")
-        self._out.write(text + "\n")
-        self._out.flush()
+        _write(self._out, text + "\n")
 
     def common(self, text: str = "", end: str = "\n") -> None:
         """A common message, for example "The dumpfile is saved to NAME."."""
