@@ -244,6 +244,16 @@ def test_an_incomplete_dump_says_how_much_is_missing(tmp_path: Path, capsys: pyt
     assert capsys.readouterr().out == f"{tmp_path / 'dump'}: incomplete: {verdict.missing[0]}\n"
 
 
+def test_an_incomplete_elf_dump_says_where_it_ends(tmp_path: Path) -> None:
+    core = machine()
+    with pytest.raises(MdfError):
+        dump_of(core, elf_of(core, tmp_path), tmp_path / "dump", 1, elf=True, size_limit=4 * MIB)
+    verdict = check_dump([tmp_path / "dump"])
+    assert verdict.state is State.INCOMPLETE
+    top = int(verdict.missing[0].split()[-1], 16)
+    assert MIB < top < 12 * MIB
+
+
 def test_a_complete_dump_that_is_marked_incomplete_says_so(case: Case) -> None:
     verdict = case.changed((424, struct.pack("<I", 1 | 8)))
     assert isinstance(verdict, Verdict)

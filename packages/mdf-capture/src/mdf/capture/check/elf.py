@@ -19,7 +19,8 @@ def check_elf(dump: ElfDump, findings: Findings, see: Callable[[bytes | bytearra
     _check_header(dump, findings)
     _check_segments(dump, findings)
     if dump.incomplete:
-        findings.missing.append("the header says that the end is missing")
+        top = dump.first_paddr + max(load.end for load in dump.loads)
+        findings.missing.append(f"the header says that the end is missing: no segment is above {top:#x}")
     findings.unchecked.append(("what is in the pages", "the format has no checksums"))
     pages = dump.stored(dump.present(dump.max_mapnr, Place(), partial_tail=True))
     size = dump.page_size
