@@ -11,7 +11,8 @@ import zlib
 from ctypes import CDLL, byref, c_char, c_char_p, c_int, c_size_t, c_void_p
 from importlib import import_module
 
-from mdf.core.dumps.codecs.packing import Packer, in_place
+from mdf.core.dumps.codecs.in_place import in_place
+from mdf.core.dumps.codecs.packing import Packer
 
 _LEVEL = 1
 _OK = 0

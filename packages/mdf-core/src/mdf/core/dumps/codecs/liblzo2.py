@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from ctypes import CDLL, Structure, addressof, byref, c_char, c_char_p, c_size_t, c_void_p, create_string_buffer
 
-from mdf.core.dumps.codecs.packing import Packer, in_place
+from mdf.core.dumps.codecs.in_place import in_place
+from mdf.core.dumps.codecs.packing import Packer
 
 _TABLE = 16384 * 8  # LZO1X_1_MEM_COMPRESS: a table of pointers.
 _OK = 0
