@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from factory import MIB, Anon, Content, Note, Ram, Spec, Vmcore, build, place, r
 from factory.kdump import vmcore_utsname
 from mdf.core.dumps import KdumpFile, open_dump
 from mdf.core.dumps.codecs import codec_named
-from mdf.core.errors import MissingCodecError
+from mdf.core.errors import FormatError, MissingCodecError
 
 SMALL = (Ram(0x1000, 0x9F000), Ram(1 * MIB, 12 * MIB))
 LAYOUTS = [
@@ -173,6 +174,20 @@ def test_each_codec_marks_pages_and_header_and_is_read_back(compression: str, tm
     with open_dump(tmp_path / "dump") as again:
         assert isinstance(again, KdumpFile)
         assert all(again.read(pfn << 12, 4096) == core.page(pfn) for pfn in dump.pfns)
+
+
+@pytest.mark.parametrize("flags", [0, 1])
+def test_a_page_whose_flags_are_not_those_of_its_size_is_not_taken_over(flags: int, tmp_path: Path) -> None:
+    """The flags of what is written are by the size: a damaged page would be another one, and sound."""
+    core = build(random_layout(Spec(ram=SMALL), seed=1))
+    dump_of(core, elf_of(core, tmp_path), tmp_path / "dump", 0, compression="zlib")
+    dump = DumpFile(tmp_path / "dump")
+    other = next(number for number, pfn in enumerate(dump.pfns) if dump.descriptors[pfn].flags != flags)
+    damaged = bytearray(dump.data)
+    struct.pack_into("<I", damaged, dump.data_offset - 24 * (len(dump.pfns) - other) + 12, flags)
+    (tmp_path / "damaged").write_bytes(damaged)
+    with pytest.raises(FormatError, match=f"age {dump.pfns[other]:#x} "):
+        dump_of(core, tmp_path / "damaged", tmp_path / "again", 0, compression="zlib")
 
 
 @pytest.mark.parametrize("threads", [1, 2, 8])

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import random
+import struct
 from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
@@ -128,6 +129,14 @@ def test_a_flattened_stream_without_its_end_is_an_error(tmp_path: Path) -> None:
     stream.write_bytes(flatten(core().kdump(tmp_path / "dump"))[:-16])
     with pytest.raises(FormatError, match="without its end"):
         open_dump(stream)
+
+
+def test_a_flattened_stream_of_nearly_nothing_but_holes_is_an_error(tmp_path: Path) -> None:
+    stream = flatten(core().elf(tmp_path / "vmcore"))
+    record = struct.pack(">qq", 1 << 50, 1) + b"x"
+    (tmp_path / "stream").write_bytes(stream[:-16] + record + stream[-16:])
+    with pytest.raises(FormatError, match=r"impossible size: a stream of \w+ bytes is of 0x4000000000001"):
+        open_dump(tmp_path / "stream")
 
 
 def test_a_header_version_that_is_not_known_is_named(tmp_path: Path) -> None:

@@ -60,6 +60,19 @@ def vmcore(
     return head.ljust(phoff, b"\xdd") + table + body
 
 
+def test_segments_that_share_their_data_are_refused(tmp_path: Path) -> None:
+    """A small file could be terabytes of memory otherwise."""
+    data = bytearray(vmcore([Load(number << 24, 1 << 16, 1 << 16 if not number else 0) for number in range(100)]))
+    headers = [64 + 56 * number for number in range(1, 101)]
+    offset = struct.unpack_from("<Q", data, headers[0] + 8)[0]
+    for at in headers:
+        struct.pack_into("<Q", data, at + 8, offset)
+        struct.pack_into("<Q", data, at + 32, 1 << 16)
+    (tmp_path / "vmcore").write_bytes(data)
+    with pytest.raises(FormatError, match="impossible size: 0x640000 bytes in the PT_LOADs of"):
+        open_dump(tmp_path / "vmcore")
+
+
 @pytest.fixture
 def opened(tmp_path: Path) -> Callable[[bytes], ElfDump]:
     def opened(data: bytes) -> ElfDump:

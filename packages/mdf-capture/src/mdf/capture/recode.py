@@ -23,7 +23,7 @@ class Recoder:
     def __init__(self, dump: KdumpFile, encoder: Encoder, codec: Codec, *, zero: bool) -> None:
         self._dump = dump
         self._encoder = encoder
-        self._as_they_are = {0, int(codec.flag)}
+        self._flag = int(codec.flag)
         # No codec makes more than this part of a page out of a page of zeros.
         self._may_be_zero = dump.page_size // 16 if zero and not dump.level & DumpLevel.ZERO else 0
         self._zeros = bytes(dump.page_size)
@@ -48,21 +48,24 @@ class Recoder:
 
     def _taken_over(self, stretch: Stretch) -> Iterator[tuple[Buffer, list[int]]]:
         """Data and sizes of a stretch as they are, but for the pages that have to be unpacked."""
+        flag, whole = self._flag, self._dump.page_size
         kept, at, first = memoryview(stretch.data), 0, 0
         begin = 0
         for number, (size, flags) in enumerate(zip(stretch.sizes, stretch.flags, strict=True)):
-            if size and (size <= self._may_be_zero or flags not in self._as_they_are):
+            # The flags of a page of this size as the codec stores it: those that it will have.
+            as_it_is = flags == (flag if size < whole else 0)
+            if size and not (as_it_is and size > self._may_be_zero):
                 yield kept[begin:at], stretch.sizes[first:number]
                 page = StoredPage(stretch.pfn + number, stretch.data[at : at + size], flags, False)
-                stored = self._anew(page)
+                stored = self._anew(page, as_it_is)
                 yield stored, [len(stored)]
                 begin, first = at + size, number + 1
             at += size
         yield kept[begin:], stretch.sizes[first:]
 
-    def _anew(self, page: StoredPage) -> Buffer:
+    def _anew(self, page: StoredPage, as_it_is: bool) -> Buffer:
         """What is stored of a page; nothing for a zero page."""
         raw = self._dump.pages.decode(page)
         if self._may_be_zero and raw == self._zeros:
             return b""
-        return page.data if page.flags in self._as_they_are else self._encoder.stored(bytearray(raw), 1)[0][0]
+        return page.data if as_it_is else self._encoder.stored(bytearray(raw), 1)[0][0]

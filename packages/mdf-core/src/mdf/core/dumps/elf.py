@@ -48,6 +48,9 @@ class ElfDump(Dump):
                     f"{source.path} is truncated: PT_LOAD {number} ends at {load.offset + load.filesz:#x},"
                     f" the file has {source.size:#x} bytes."
                 )
+        data = sum(load.filesz for load in self.loads)
+        if data > 2 * source.size:  # No two of them share what is in the file.
+            raise FormatError(f"{source.path}: impossible size: {data:#x} bytes in the PT_LOADs of {source.size:#x}.")
         self.note_header, last = notes[0], notes[-1]
         self.byteorder = self.header.byteorder
         self.machine, self.bits = kernel_word(self.header.machine, self.header.bits)

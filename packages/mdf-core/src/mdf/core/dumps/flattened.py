@@ -13,6 +13,8 @@ from mdf.core.errors import FormatError
 from mdf.core.formats import flattened
 
 _OFFSET_MAX = 1 << 56
+# What no record covers reads as zeros; that should not be nearly all.
+_HOLES_MAX = 64 << 20
 _HINT = "The sender may have died; mdf-rearrange --keep-partial saves what came."
 
 
@@ -35,6 +37,8 @@ class FlattenedSource(Source):
         self.trailing = raw.size - flattened.RECORD_SIZE - end
         self._starts, self._ends, self._offsets = _columns(_disjoint(starts, ends, offsets))
         self.size = self._ends[-1] if self._ends else 0
+        if self.size > _HOLES_MAX + 4 * raw.size:
+            raise FormatError(f"{raw.path}: impossible size: a stream of {raw.size:#x} bytes is of {self.size:#x}.")
 
     def close(self) -> None:
         self._raw.close()
