@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator
 from functools import cache, partial
 from pathlib import Path
 
-from factory import ElfStyle, KdumpStyle, Vmcore
+from factory import ElfStyle, KdumpStyle, Vmcore, build
+from factory.printk import put
 from fuzz import machines, seeds
 from fuzz.changed import changing
 from fuzz.reading import expect_same, expect_unfinished, folder, read_some, rearranged
@@ -66,15 +67,23 @@ def _join(first: bool, path: Path, _: int) -> None:
 
 @cache
 def _sound() -> bytes:
-    """A dump whose pages are all compressed."""
-    return seeds.kdump(zlib=True, level=1)
+    """A small dump of which everything can be checked, made of pages that compress."""
+    core = build(machines.CHECKED)
+    put(core, core.vmcoreinfo.encode())
+    with folder() as place:
+        capture(
+            Options(core.elf(place / "vmcore"), place / "dump", dump_levels=(27,), compression="zlib", num_threads=0)
+        )
+        assert not check_dump([place / "dump"]).unchecked
+        return (place / "dump").read_bytes()
 
 
 def _check(path: Path, _: int) -> None:
-    """What is called sound has the pages that the dump had before it was changed."""
-    if check_dump([path]).state is State.SOUND:
+    """What is called sound has the pages that the dump had before it was changed, as far as they are compressed."""
+    verdict = check_dump([path])
+    if verdict.state is State.SOUND and not verdict.unchecked:
         with as_file(_sound()) as before, open_dump(before) as sound, open_dump(path) as dump:
-            expect_same(sound, dump, lost=0)
+            expect_same(sound, dump, lost=0, raw=False)
 
 
 def _check_memory(path: Path, _: int) -> None:

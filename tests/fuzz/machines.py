@@ -9,7 +9,21 @@ from dataclasses import replace
 from functools import cache
 from typing import Any
 
-from factory import MIB, Lookup, Model, Ram, Spec, Vmcore, build, random_layout
+from factory import (
+    MIB,
+    Anon,
+    Cache,
+    Content,
+    Free,
+    Lookup,
+    Model,
+    Ram,
+    Spec,
+    Vmcore,
+    build,
+    place,
+    random_layout,
+)
 from factory.printk import LocklessRing, Message, PlainRing, StructuredLog
 
 _RAM = (Ram(1 * MIB, 8 * MIB),)
@@ -51,6 +65,14 @@ MODELS = {
 
 # With little memory, as all of it is copied.
 COPIED = Spec(ram=(Ram(1 * MIB, 3 * MIB),), model=Model.FLATMEM, image_leaf="4K", kernel_start=MIB)
+CHECKED = Spec(
+    release="6.16.0",
+    ram=(Ram(0x1000, 0x3000), Ram(2 * MIB, 3 * MIB)),
+    model=Model.FLATMEM,
+    image_leaf="4K",
+    pages=(place(0x290, Cache()), place(0x298, Anon()), place(0x280, Free(order=4)), place(0x2A0, Free(order=5))),
+    default_content=Content.TEXT,
+)
 FREE_LISTS = Spec(
     release="2.6.32", ram=_RAM, model=Model.SPARSEMEM, lookup=Lookup.NODE_DATA, without=("OFFSET(page.private)",)
 )
