@@ -74,7 +74,8 @@ def _checked(seen: Survey, known: KnownKernel, level: int, messages: Messages, e
     doubted: set[Kind] = set()
     while True:
         keep = seen.dump.stored(seen.present)
-        check = SelfCheck(known, keep, free=bool(level & DumpLevel.FREE and seen.by_struct_page))
+        free, lacking = bool(level & DumpLevel.FREE and seen.by_struct_page), seen.present.count() - keep.count()
+        check = SelfCheck(known, keep, level, free=free, lacking=lacking)
         counters = exclude(replace(seen, known=known), level, keep, messages, elf=elf, see=check.see)
         doubts = check.doubts(counters, keep)
         new = {kind for doubt in doubts for kind in doubt.kinds} & asked_for(level) - doubted

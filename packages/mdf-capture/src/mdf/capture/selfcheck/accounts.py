@@ -1,41 +1,154 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The kernel's own account of its free pages: every zone counts the free blocks of each order.
+"""The pages that were found, held against the kernel's own accounts of each class.
 
-Blocks are counted under the zone's lock, so the account is exact but for what a processor was doing as the machine
-stopped. (vm_stat[NR_FREE_PAGES] lags behind by what each processor has not added yet.)
+Anonymous pages are counted while they are mapped (NR_ANON_MAPPED); what is in the swap cache may be so or not, and
+counts as one of NR_FILE_PAGES besides, whichever it is of. An account may lag behind what its processors do.
 """
 
 from __future__ import annotations
 
-from mdf.capture.free_lists import FreeAreas, zones
-from mdf.core.errors import MdfError
-from mdf.core.kernel import Kernel
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from mdf.capture.columns import but_not
+from mdf.capture.layout import PageLayout
+from mdf.capture.pages import Pages
+from mdf.capture.rules import DumpLevel, Kind
+from mdf.capture.selfcheck.doubt import ALL, CACHES, Doubt
+from mdf.capture.selfcheck.vmstat import VmStat
 
 _PART = 64
+_FEW = 8
+# A slab is of up to so many pages (slub_max_order is 3; larger orders are only for objects that need them).
+_SLAB = 32
 
 
-def free_pages(kernel: Kernel) -> int | None:
-    """How many pages the buddy system counts; None where the kernel exports too little, or counts none.
+@dataclass(frozen=True)
+class Account:
+    """`found` pages of a class, of which the kernel has between `low` and `high`; None for a bound that is not known.
 
-    nr_free is the last member of struct free_area, in all versions.
+    `slack` is how far from that the number may be. If it is further, `kinds` can't be told.
     """
-    long = kernel.dump.bits // 8
-    try:
-        areas = FreeAreas.of(kernel)
-        count = 0
-        for zone in zones(kernel, areas):
-            table = kernel.read(zone + areas.free_area, areas.orders * areas.area_size)
-            for order in range(areas.orders):
-                end = (order + 1) * areas.area_size
-                count += int.from_bytes(table[end - long : end], kernel.byteorder) << order
-    except MdfError:
-        return None
-    return count or None
+
+    what: str
+    kinds: tuple[Kind, ...]
+    found: int
+    low: int | None
+    high: int | None
+    slack: int
+
+    @property
+    def counted(self) -> str:
+        """What the kernel has, in words."""
+        if self.low is None or self.high is None:
+            return f"at most {self.high}" if self.low is None else f"at least {self.low}"
+        return str(self.low) if self.low == self.high else f"{self.low} to {self.high}"
+
+    @property
+    def line(self) -> str:
+        """Both numbers, for the report."""
+        known = "is not known" if self.low is None and self.high is None else f"has {self.counted}"
+        return f"Self-check: {self.found} {self.what} found, the kernel's own account {known}."
+
+    def doubts(self) -> Iterator[Doubt]:
+        """The doubt, where the two can't be of the same memory."""
+        short = self.low is not None and self.found < self.low - self.slack
+        if short or (self.high is not None and self.found > self.high + self.slack):
+            yield Doubt(self.kinds, f"{self.found} {self.what} were found, but the kernel counts {self.counted}")
 
 
-def differ(found: int, account: int, block: int) -> bool:
-    """Whether two counts of free pages can't be of the same memory; `block` is the largest block in pages.
+class Found:
+    """Tallies what no counter of a dump has: heads of slab and hugetlb pages, and poisoned pages of all kinds."""
 
-    A processor that was stopped may have a block in its hands, which one count has and the other one has not.
+    def __init__(self, level: int, layout: PageLayout) -> None:
+        self._hugetlb = bool(level & DumpLevel.USER)
+        self._poisoned = layout.hwpoison is not None
+        self._slab_flag = layout.slab if layout.slab_type is not None else None
+        self.pages = self.slabs = self.hugetlb = self.poisoned = 0
+
+    def see(self, pages: Pages) -> None:
+        """Looks at a chunk of pages."""
+        self.pages += pages.count
+        # Where slab is a page type, the flag that it had before is another one.
+        others = 0 if self._slab_flag is None else pages.flag(self._slab_flag)
+        self.slabs += but_not(pages.slab, others).bit_count()
+        if self._hugetlb:
+            self.hugetlb += pages.hugetlb.bit_count()
+        if self._poisoned:
+            self.poisoned += pages.hwpoison.bit_count()
+
+
+@dataclass(frozen=True)
+class Accounts:
+    """What the kernel counts, for one dump of its pages.
+
+    `free` are those in the buddy system's blocks, of which `block` is the largest. The dump may be `lacking` so many
+    pages that the kernel has; `covered` pages are in its memory map.
     """
-    return abs(found - account) > account // _PART + 2 * block
+
+    stat: VmStat
+    layout: PageLayout
+    free: int | None
+    block: int
+    covered: int
+    lacking: int
+
+    def of(self, level: int, counters: Mapping[Kind, int], found: Found) -> Iterator[Account]:
+        """The accounts of what a level leaves out."""
+        yield Account("pages with a struct page", ALL, self.covered, self.stat.managed, None, self.lacking)
+        if level & (DumpLevel.CACHE | DumpLevel.CACHE_PRIVATE):
+            yield self._cache(counters, private=bool(level & DumpLevel.CACHE_PRIVATE))
+        if level & DumpLevel.USER:
+            yield self._user(counters[Kind.USER])
+            yield from self._told_apart(found)
+        if found.pages:
+            yield from self._never_kept(counters[Kind.OFFLINE], found)
+
+    def of_free(self, found: int) -> Account:
+        """Free pages. A stopped processor may have a block in its hands, which one count has and the other has not."""
+        count = self.stat.sum("NR_FREE_PAGES") if self.free is None else self.free
+        if self.layout.unaccepted_type is not None and count is not None:
+            found = min(found, count)  # What a confidential guest has not accepted yet is not in free blocks.
+        slack = (count or 0) // _PART + 2 * self.block + self.lacking
+        return Account("free pages", (Kind.FREE,), found, count, count, slack)
+
+    def _cache(self, counters: Mapping[Kind, int], *, private: bool) -> Account:
+        """Without `private` ones they are only a part."""
+        stat, file = self.stat, self.stat.sum("NR_FILE_PAGES")
+        low = None if file is None or not private else max(file - (stat.sum("NR_SWAPCACHE") or 0), 0)
+        isolated = stat.sum("NR_ISOLATED_ANON", "NR_ISOLATED_FILE") or 0
+        found = counters[Kind.CACHE] + counters[Kind.CACHE_PRIVATE]
+        return Account("cache pages", CACHES, found, low, file, self._slack(file) + isolated)
+
+    def _user(self, found: int) -> Account:
+        anonymous, swap = self.stat.sum("NR_ANON_MAPPED"), self.stat.sum("NR_SWAPCACHE") or 0
+        if anonymous is None or self.stat.hugetlb is None:
+            return Account("user pages", (Kind.USER,), found, None, None, 0)
+        low = anonymous + sum(pages << order for order, pages in self.stat.hugetlb.items())
+        return Account("user pages", (Kind.USER,), found, low, low + swap, self._slack(low))
+
+    def _told_apart(self, found: Found) -> Iterator[Account]:
+        """What user pages are told by, or told from."""
+        slab = self.stat.sum("NR_SLAB_RECLAIMABLE_B", "NR_SLAB_UNRECLAIMABLE_B")
+        if slab is not None:
+            yield Account("slabs", (Kind.USER,), found.slabs, slab // _SLAB, slab, self._slack(slab))
+        if self.stat.hugetlb is not None:
+            pages = sum(self.stat.hugetlb.values())
+            yield Account("hugetlb pages", (Kind.USER,), found.hugetlb, pages, pages, pages // _PART + self.lacking)
+
+    def _never_kept(self, offline: int, found: Found) -> Iterator[Account]:
+        poisoned, balloon = self.stat.poisoned, self.stat.sum("NR_BALLOON_PAGES")
+        if poisoned is not None and self.layout.hwpoison is not None:
+            slack = max(poisoned // 2, 1) + self.lacking
+            yield Account("poisoned pages", (Kind.HWPOISON,), found.poisoned, poisoned, poisoned, slack)
+        if balloon is not None and self.layout.offline_type is not None:
+            yield Account("offline pages", (Kind.OFFLINE,), offline, balloon, None, self._slack(balloon))
+
+    def other_doubts(self, offline: int) -> Iterator[Doubt]:
+        """Without an account of offline pages, that they are not those of the page type beside theirs."""
+        tables = self.stat.sum("NR_PAGETABLE")
+        if tables and "NR_BALLOON_PAGES" not in self.stat.items and abs(offline - tables) <= _FEW + tables // _PART:
+            yield Doubt((Kind.OFFLINE,), f"{offline} were found, as many as there are page tables: {tables}")
+
+    def _slack(self, count: int | None) -> int:
+        return (count or 0) // _PART + self.stat.lag + self.lacking

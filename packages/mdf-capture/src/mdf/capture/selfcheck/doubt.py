@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from mdf.capture.layout import PageLayout
 from mdf.capture.rules import RULES, DumpLevel, Kind
 
+ALL = tuple(kind for kind in Kind if kind is not Kind.KEEP)
 CACHES = (Kind.CACHE, Kind.CACHE_PRIVATE)
 IN_USE = (*CACHES, Kind.USER)
 

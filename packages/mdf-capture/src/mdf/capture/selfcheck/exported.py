@@ -8,22 +8,21 @@ from itertools import combinations
 
 from mdf.capture.layout import PageLayout
 from mdf.capture.rules import Kind
-from mdf.capture.selfcheck.doubt import CACHES, IN_USE, Doubt
+from mdf.capture.selfcheck.doubt import ALL, CACHES, IN_USE, Doubt
 from mdf.core.kernel import Kernel
 from mdf.core.release import Release
 
 _CLEARED_BIT_SINCE, _TOP_BYTE_SINCE = Release(4, 18), Release(6, 12)
-_ALL = tuple(kind for kind in Kind if kind is not Kind.KEEP)
 
 # The members (in long words, but _mapcount), and the kinds that can't be told without.
 _MEMBERS = {
-    "flags": _ALL,
+    "flags": ALL,
     "mapping": IN_USE,
     "private": (Kind.FREE,),
-    "compound_head": _ALL,
+    "compound_head": ALL,
     "mapcount": (Kind.FREE, Kind.OFFLINE, Kind.USER),
 }
-_FLAGS = {
+FLAGS = {
     "PG_lru": CACHES,
     "PG_private": CACHES,
     "PG_swapcache": CACHES,
@@ -31,7 +30,7 @@ _FLAGS = {
     "PG_slab": (Kind.USER,),
     "PG_hwpoison": (Kind.HWPOISON,),
 }
-_TYPES = {
+TYPES = {
     "PAGE_BUDDY_MAPCOUNT_VALUE": (Kind.FREE,),
     "PAGE_OFFLINE_MAPCOUNT_VALUE": (Kind.OFFLINE,),
     "PAGE_UNACCEPTED_MAPCOUNT_VALUE": (Kind.FREE,),
@@ -48,15 +47,15 @@ def doubts(kernel: Kernel, layout: PageLayout) -> Iterator[Doubt]:
         if offset is not None and offset % width:
             yield Doubt(kinds, f"{member} can't be at byte {offset} of struct page")
     if layout.size % layout.long_size:
-        yield Doubt(_ALL, f"struct page can't have {layout.size} bytes")
+        yield Doubt(ALL, f"struct page can't have {layout.size} bytes")
     if layout.head_mask & layout.head_mask - 1:
         yield Doubt(IN_USE, f"PG_head_mask {layout.head_mask:#x} is not one bit")
-    for table in (_FLAGS, _TYPES):
+    for table in (FLAGS, TYPES):
         exported = [(name, info.number(name)) for name in table]
         for (one, value), (other, same) in combinations(exported, 2):
             if value is not None and value == same:
                 yield Doubt((*table[one], *table[other]), f"{one} and {other} are both {value}")
-    for name, kinds in _TYPES.items():
+    for name, kinds in TYPES.items():
         value = info.number(name)
         if value is not None and not _is_type(value & 0xFFFFFFFF, kernel.release):
             yield Doubt(kinds, f"{name} is no page type: {value}")
