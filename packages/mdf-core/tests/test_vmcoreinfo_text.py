@@ -147,3 +147,9 @@ def test_releases_compare_as_numbers() -> None:
     assert Release.parse("6.9.9") < Release.parse("6.10.0") < Release.parse("6.10.1-rc1") < Release(7, 0)
     assert OLDEST_KNOWN < Release(6, 1) < NEWEST_KNOWN
     assert str(Release.parse("6.1.55-1")) == "6.1.55"
+
+
+def test_a_text_that_no_kernel_has_room_for_is_read_in_part() -> None:
+    info = Vmcoreinfo.parse(b"PAGESIZE=4096\n" + b"".join(b"%d=\n" % number for number in range(1 << 20)))
+    assert info.page_size == 4096
+    assert len(info.values) < 1 << 18

@@ -120,13 +120,13 @@ def _check_texts(dump: KdumpFile, findings: Findings) -> None:
     version = dump.main.version
     if sub.size_note:
         findings.expect(sub.offset_note == _sub_end(dump), f"sub header: the notes are at {sub.offset_note:#x}")
-        texts = list(elf.notes(notes.data, dump.byteorder))
-        named = [note.offset + len(note.desc) for note in texts]
-        for note in texts:
+        end = 0
+        for note in elf.notes(notes.data, dump.byteorder):
+            end = max(end, note.offset + len(note.desc))
             known = note.name != VMCOREINFO_NOTE or not note.type
             findings.expect(known, f"the notes: {note.name} is of the type {note.type:#x}")
         findings.expect(
-            sub.size_note in (_padded(max(named, default=0), 4), _padded(sub.size_note, dump.page_size)),
+            sub.size_note in (_padded(end, 4), _padded(sub.size_note, dump.page_size)),
             f"sub header: {sub.size_note} bytes of notes, but the last one ends before",
         )
         where = sub.offset_note + notes.vmcoreinfo_offset if notes.vmcoreinfo is not None else 0

@@ -57,7 +57,7 @@ class NoteSegment:
         return cls(data, nr_cpus, text, offset, crash_info, xen_text)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Segment:
     """A range of physical memory with the virtual address the dump gives it, in bytes (see ProgramHeader)."""
 
@@ -135,7 +135,7 @@ class Dump(ABC):
         """The number of pages that memory has below the size of `present`, as the report counts them."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Extent:
     """Physical memory [start, end), whose beginning up to `data_end` is in the file from `offset` on."""
 

@@ -115,7 +115,7 @@ def program_header_size(bits: int) -> int:
     return struct.calcsize("<" + _PROGRAM_HEADER[bits])
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class ProgramHeader:
     """A segment: `filesz` bytes of the file from `offset` are `memsz` bytes of memory from `paddr`."""
 

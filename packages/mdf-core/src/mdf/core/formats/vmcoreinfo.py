@@ -9,6 +9,8 @@ from dataclasses import dataclass, field, replace
 from mdf.core.errors import FormatError, MissingInfoError
 from mdf.core.release import Release
 
+# More than the kernel's own text can have, which is one page.
+TEXT_MAX = 1 << 20
 _LONG_MAX = (1 << 63) - 1
 _MAX_LINE = 1499
 # Of several lines with these keys, also from several texts, the last one counts.
@@ -31,9 +33,12 @@ class Vmcoreinfo:
 
     @classmethod
     def parse(cls, text: bytes, source: str = "vmcoreinfo") -> Vmcoreinfo:
-        """The first of several lines with one key counts, but the last PAGESIZE and CRASHTIME."""
+        """The first of several lines with one key counts, but the last PAGESIZE and CRASHTIME.
+
+        What is behind `TEXT_MAX` bytes is not read.
+        """
         values: dict[str, str] = {}
-        for line in text.split(b"\n"):
+        for line in text[:TEXT_MAX].split(b"\n"):
             key, equals, value = line[:_MAX_LINE].decode("ascii", "replace").partition("=")
             if equals and (key not in values or key in _LAST_COUNTS):
                 values[key] = value.strip("\x00\r")

@@ -17,7 +17,7 @@ _SECTIONS_MAX = 1 << 22
 _TABLE_MAX = 64 << 20
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class MemMap:
     """Page frames [pfn_start, pfn_end), and the virtual address of the first one's struct page."""
 

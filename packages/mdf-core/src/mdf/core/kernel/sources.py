@@ -8,11 +8,9 @@ from pathlib import Path
 from mdf.core.dumps import Dump
 from mdf.core.errors import FormatError, InputError, MismatchError, MissingInfoError
 from mdf.core.formats.diskdump import UTSNAME_RELEASE, utsname_field
-from mdf.core.formats.vmcoreinfo import Vmcoreinfo
+from mdf.core.formats.vmcoreinfo import TEXT_MAX, Vmcoreinfo
 from mdf.core.messages import Messages
 
-# More than the kernel's own text can have, which is one page.
-_TEXT_MAX = 1 << 20
 # Machines whose KERNELOFFSET is the distance between the addresses in vmlinux and in memory.
 _KERNELOFFSET_MACHINES = ("x86_64", "aarch64", "s390x")
 # Symbols that every text has: their addresses tell how far the kernel was moved.
@@ -44,12 +42,12 @@ def read_text(path: Path, key: str, hint: str) -> Vmcoreinfo:
     """A file with lines of VMCOREINFO, which has one for `key`. Raises InputError, and FormatError with `hint`."""
     try:
         with path.open("rb") as file:
-            data = file.read(_TEXT_MAX + 1)
+            data = file.read(TEXT_MAX + 1)
     except OSError as error:
         raise InputError(f"Can't open the vmcoreinfo file({path}). {error.strerror}") from error
-    if len(data) > _TEXT_MAX or f"{key}=".encode() not in data:
+    if len(data) > TEXT_MAX or f"{key}=".encode() not in data:
         raise FormatError(
-            f"{path} is no vmcoreinfo: {key} is not in its first {_TEXT_MAX} bytes, or there are more.",
+            f"{path} is no vmcoreinfo: {key} is not in its first {TEXT_MAX} bytes, or there are more.",
             hint=hint,
         )
     return Vmcoreinfo.parse(data, str(path))
