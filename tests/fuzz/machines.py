@@ -24,6 +24,7 @@ from factory import (
     place,
     random_layout,
 )
+from factory.accounts import put_accounts
 from factory.printk import LocklessRing, Message, PlainRing, StructuredLog
 
 _RAM = (Ram(1 * MIB, 8 * MIB),)
@@ -110,6 +111,11 @@ def addresses(name: str) -> Sequence[int]:
 def populated(spec: Spec) -> Vmcore:
     """The machine with pages of every kind."""
     return build(random_layout(spec, seed=1))
+
+
+def accounted() -> Vmcore:
+    """A machine with the kernel's own counters, symbols and types in its memory."""
+    return put_accounts(populated(replace(TABLES["x86_64"], release="6.12.0")))
 
 
 def logged(name: str) -> Vmcore:

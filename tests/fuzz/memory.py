@@ -92,6 +92,7 @@ def _targets() -> Iterator[Target]:
         yield changing(f"memory-map-{name}", _populated(spec), _memory_map)
     for name, spec in {**machines.MODELS, "free-lists": machines.FREE_LISTS}.items():
         yield changing(f"filter-{name}", _populated(spec), _filter)
+    yield changing("filter-accounts", partial(_write, machines.accounted), _filter)
     for name in machines.LOGS:
         yield changing(name, partial(_write, partial(machines.logged, name)), _log)
     for item in seeds.real():
