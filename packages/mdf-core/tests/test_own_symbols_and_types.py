@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import random
+import struct
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -193,8 +194,9 @@ def test_a_real_kernel_says_of_itself_what_vmcoreinfo_says(item: str) -> None:
         page, flags = types.structure("page"), types.constants("pageflags")
         assert page is not None
         assert page.size == info.size("page")
-        for member in ("flags", "mapping", "_mapcount", "private", "lru", "compound_head", "compound_info"):
-            assert page.offsets.get(member) == info.offset(f"page.{member}"), member
+        for name in ("flags", "mapping", "_mapcount", "private", "lru", "compound_head", "compound_info"):
+            member = page.members.get(name)
+            assert info.offset(f"page.{name}") == (member.offset if member else None), name
         for name in ("PG_lru", "PG_private", "PG_swapcache", "PG_swapbacked", "PG_hwpoison"):
             exported = info.number(name)
             assert exported is None or flags[name] == exported
@@ -216,7 +218,7 @@ def test_single_types_are_found_as_when_all_are_read(order: Order) -> None:
     all_of_it = read_btf(data, Wanted(structures=frozenset({"page"}))).structures["page"]
     assert page is not None
     assert page.size == all_of_it.size
-    assert page.offsets == {name: member.offset for name, member in all_of_it.members.items()}
+    assert page == all_of_it
     assert search.constants("pageflags") == FLAGS.values
     assert search.constants("wide")["TWO"] == 2
     assert search.structure("pageflags") is None
@@ -237,3 +239,33 @@ def test_damaged_types_are_one_error_or_other_types() -> None:
             search.constants("pageflags")
             search.constants("wide")
     assert time.monotonic() - begun < 20
+
+
+def raw_btf(types: bytes, strings: bytes) -> bytes:
+    """A section with these types and strings."""
+    return struct.pack("<HBB5I", 0xEB9F, 1, 0, 24, 0, len(types), len(types), len(strings)) + types + strings
+
+
+def composite(name: int, members: list[tuple[int, int, int]]) -> bytes:
+    """A structure with members of (name, type, bits)."""
+    return struct.pack("<3I", name, 4 << 24 | len(members), 8) + b"".join(struct.pack("<3I", *one) for one in members)
+
+
+HOSTILE = {
+    "structures that nest into each other, twice at each level": raw_btf(
+        b"".join(composite(1 if number == 0 else 0, [(0, number + 2, 0)] * 2) for number in range(70)), b"\0page\0"
+    ),
+    "a structure that is in itself": raw_btf(composite(1, [(0, 1, 0)]), b"\0page\0"),
+    "more members than there can be": raw_btf(composite(1, [(1, 1, 0)] * 70_000), b"\0page\0"),
+    "its name in every word": raw_btf(b"\1\0\0\0" * (1 << 21), b"\0page\0"),
+    "a million names that end like it": raw_btf(b"\0" * (1 << 21), b"page\0" * (1 << 20)),
+    "no types before the one that is asked for": raw_btf(composite(1, [(0, 1 << 31, 0)]), b"\0page\0"),
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_types_that_are_made_to_take_long_do_not(name: str) -> None:
+    begun = time.monotonic()
+    with suppress(FormatError):
+        assert BtfSearch(HOSTILE[name]).structure("page") is None
+    assert time.monotonic() - begun < 2

@@ -19,8 +19,8 @@ from mdf.capture.selfcheck.vmstat import VmStat
 
 _PART = 64
 _FEW = 8
-# A slab is of up to so many pages (slub_max_order is 3; larger orders are only for objects that need them).
-_SLAB = 32
+# Slabs have fewer pages on average (slub_max_order is 3; larger orders are only for objects that need them).
+_SLAB = 16
 
 
 @dataclass(frozen=True)
@@ -131,7 +131,8 @@ class Accounts:
         """What user pages are told by, or told from."""
         slab = self.stat.sum("NR_SLAB_RECLAIMABLE_B", "NR_SLAB_UNRECLAIMABLE_B")
         if slab is not None:
-            yield Account("slabs", (Kind.USER,), found.slabs, slab // _SLAB, slab, self._slack(slab))
+            low, high = max(slab - self.stat.lag, 0) // _SLAB, slab + self.stat.lag
+            yield Account("slabs", (Kind.USER,), found.slabs, low, high, self.lacking)
         if self.stat.hugetlb is not None:
             pages = sum(self.stat.hugetlb.values())
             yield Account("hugetlb pages", (Kind.USER,), found.hugetlb, pages, pages, pages // _PART + self.lacking)

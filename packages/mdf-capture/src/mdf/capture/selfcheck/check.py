@@ -35,7 +35,7 @@ class SelfCheck:
         self._present = keep.count() + lacking
         self._words = OwnWords(known.kernel)
         self._invariants = Invariants(known.kernel, known.layout, keep.size)
-        self._must_stay = MustStay(known, keep)
+        self._must_stay = MustStay(known, self._words, keep)
         self._found = Found(level, known.layout)
 
     def see(self, pages: Pages, kinds: bytearray) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from mdf.capture.page_filter import KnownKernel
 from mdf.capture.pages import Pages
 from mdf.capture.rules import Kind
+from mdf.capture.selfcheck.own_words import OwnWords
 from mdf.core.arch.paging import Step
 from mdf.core.bitmap import Bitmap
 from mdf.core.errors import MdfError
@@ -31,14 +32,16 @@ _SYMBOLS = (
 )
 _POINTERS = ("prb", "log_buf", "mem_section", "mem_map", "node_data")
 _PIECES_MAX = 16
+# What only the kernel's own table of symbols names.
+_OWN = ("init_task", "vm_node_stat", "__per_cpu_offset")
 
 
 class MustStay:
     """The pages that must stay, as far as they are in `keep`; remembers what they are taken for."""
 
-    def __init__(self, known: KnownKernel, keep: Bitmap) -> None:
+    def __init__(self, known: KnownKernel, words: OwnWords, keep: Bitmap) -> None:
         shift = known.kernel.dump.page_size.bit_length() - 1
-        pfns = {paddr >> shift for paddr in _addresses(known)}
+        pfns = {paddr >> shift for paddr in _addresses(known, words)}
         self.pfns: Sequence[int] = sorted(pfn for pfn in pfns if keep[pfn])
         self.taken: dict[int, Kind] = {}
 
@@ -55,10 +58,10 @@ class MustStay:
         return [pfn for pfn in self.pfns if not keep[pfn]]
 
 
-def _addresses(known: KnownKernel) -> Iterator[int]:
-    """Physical addresses: of what VMCOREINFO names, what that points to, and the page tables on the way."""
+def _addresses(known: KnownKernel, words: OwnWords) -> Iterator[int]:
+    """Physical addresses: of what the kernel names, what that points to, and the page tables on the way."""
     kernel = known.kernel
-    for vaddr in _virtual_addresses(known):
+    for vaddr in (*_virtual_addresses(known), *_own_addresses(words)):
         tables: list[int] = []
 
         def see(step: Step, tables: list[int] = tables) -> None:
@@ -85,3 +88,11 @@ def _virtual_addresses(known: KnownKernel) -> Iterator[int]:
                 continue
     every = max(len(known.pieces) // _PIECES_MAX, 1)
     yield from (piece.address for piece in known.pieces[::every])
+
+
+def _own_addresses(words: OwnWords) -> Iterator[int]:
+    """Of the kernel's own variables, and of the area of its first processor, which is there on every machine."""
+    yield from (address for name in _OWN if (address := words.address(name)) is not None)
+    first, offset = words.address("__per_cpu_start"), words.value("__per_cpu_offset")
+    if first is not None and offset is not None:
+        yield first + offset & (1 << words.kernel.dump.bits) - 1

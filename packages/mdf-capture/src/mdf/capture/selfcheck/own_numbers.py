@@ -42,7 +42,8 @@ def _compared(info: Vmcoreinfo, words: OwnWords) -> Iterator[tuple[str, int | No
         structure, _, member = key.partition(".")
         value = info.offset(key)
         shape = words.structure(structure) if value is not None else None
-        yield f"OFFSET({key})", value, shape.offsets.get(member) if shape else None, kinds
+        place = shape.members.get(member) if shape else None
+        yield f"OFFSET({key})", value, place.offset if place else None, kinds
     flags, types = words.constants("pageflags"), words.constants("pagetype")
     for name, kinds in (FLAGS | {"PG_hugetlb": (Kind.USER,)}).items():
         yield f"NUMBER({name})", info.number(name), flags.get(name), kinds

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from contextlib import suppress
 from functools import cached_property
 
-from mdf.core.debuginfo.btf_search import BtfSearch, Shape
+from mdf.core.debuginfo.btf_search import BtfSearch
+from mdf.core.debuginfo.types import Structure
 from mdf.core.errors import MdfError
 from mdf.core.kernel import Kernel
 from mdf.core.kernel.own_symbols import OwnSymbols
@@ -19,7 +20,7 @@ class OwnWords:
 
     def __init__(self, kernel: Kernel) -> None:
         self.kernel = kernel
-        self._structures: dict[str, Shape | None] = {}
+        self._structures: dict[str, Structure | None] = {}
 
     def address(self, name: str) -> int | None:
         """The address of a variable."""
@@ -34,7 +35,7 @@ class OwnWords:
             return None if address is None else self.kernel.read_uint(address, size or self.kernel.dump.bits // 8)
         return None
 
-    def structure(self, name: str) -> Shape | None:
+    def structure(self, name: str) -> Structure | None:
         """A structure."""
         if name not in self._structures:
             self._structures[name] = None

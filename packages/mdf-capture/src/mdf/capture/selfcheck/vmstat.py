@@ -79,10 +79,10 @@ def _pools(words: OwnWords) -> dict[int, int] | None:
     pools: dict[int, int] = {}
     try:
         for pool in range(address, address + count * shape.size, shape.size or 1):
-            order = kernel.read_uint(pool + shape.offsets["order"], 4)
+            order = kernel.read_uint(pool + shape.members["order"].offset, 4)
             if order > _ORDER_MAX:
                 return None
-            pools[order] = kernel.read_pointer(pool + shape.offsets["nr_huge_pages"])
+            pools[order] = kernel.read_pointer(pool + shape.members["nr_huge_pages"].offset)
     except (MdfError, KeyError):
         return None
     return pools

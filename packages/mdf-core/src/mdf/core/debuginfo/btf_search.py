@@ -5,24 +5,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from itertools import islice
 from struct import Struct
 
 from mdf.core.debuginfo.btf import TAIL, Kind, Sections
-from mdf.core.debuginfo.types import MAX_DEPTH, MAX_MEMBERS, offsets_in
+from mdf.core.debuginfo.types import MAX_DEPTH, MAX_MEMBERS, Member, Members, Structure, offsets_in
 from mdf.core.errors import FormatError
 from mdf.core.formats.elf import prefix
 
 _COMPOSITE = (Kind.STRUCT, Kind.UNION)
 _ENUMERATIONS = (Kind.ENUM, Kind.ENUM64)
-
-
-@dataclass(frozen=True)
-class Shape:
-    """A structure: its size, and the offsets of its own members and of those of anonymous ones in it, in bytes."""
-
-    size: int
-    offsets: Mapping[str, int]
+# More than there are in a kernel: uses of a name, and names that end like another.
+_LOOKED_AT_MAX, _TAILS_MAX = 1 << 14, 16
 
 
 class BtfSearch:
@@ -37,15 +31,12 @@ class BtfSearch:
         self._positions = [0]
         self._following = sections.types
 
-    def structure(self, name: str) -> Shape | None:
-        """The structure of this name; None if there is none."""
+    def structure(self, name: str) -> Structure | None:
+        """The structure of this name, with its own members and those of anonymous ones in it; None if there is none."""
         for position in self._named(name, _COMPOSITE):
-            offsets: dict[str, int] = {}
-            for member, offset in self._members(position, 0, MAX_DEPTH):
-                offsets.setdefault(member, offset)
-                if len(offsets) > MAX_MEMBERS:
-                    raise FormatError(f"BTF: the structure at byte {position} has more than {MAX_MEMBERS} members")
-            return Shape(self._header(position)[2], offsets)
+            members = Members()
+            self._note(position, 0, members, MAX_DEPTH)
+            return members.structure(self._header(position)[2])
         return None
 
     def constants(self, name: str) -> Mapping[str, int]:
@@ -57,32 +48,44 @@ class BtfSearch:
     def _named(self, name: str, kinds: tuple[Kind, ...]) -> Iterator[int]:
         """Where types of this name and these kinds are. Only they have their kind in the word behind a name's."""
         end = self._sections.types_end
-        for offset in offsets_in(self._sections.strings, name):
+        for offset in self._offsets(name):
             # A pattern is found in half the time of bytes.
             word, at = re.compile(re.escape(self._one.pack(offset))), self._sections.types
-            while match := word.search(self._data, at, end):
+            for _ in range(_LOOKED_AT_MAX):
+                match = word.search(self._data, at, end)
+                if match is None:
+                    break
                 at = match.start()
-                if (at - self._sections.types) % 4 == 0 and at + 12 <= end and offset and self._kind(at) in kinds:
+                if (at - self._sections.types) % 4 == 0 and at + 12 <= end and self._kind(at) in kinds:
                     yield at
                 at += 1
 
-    def _members(self, position: int, base: int, depth: int) -> Iterator[tuple[str, int]]:
+    def _offsets(self, name: str) -> Iterator[int]:
+        """Where the name is in the strings: first by itself, then as the tail of another."""
+        strings = self._sections.strings
+        alone = strings.find(f"\x00{name}\x00".encode()) + 1
+        if alone:
+            yield alone
+        yield from islice((offset for offset in offsets_in(strings, name) if offset != alone), _TAILS_MAX)
+
+    def _note(self, position: int, base: int, members: Members, depth: int) -> None:
         if not depth:
             raise FormatError(f"BTF: the structure at byte {position} is nested too deeply")
         bitfields = self._header(position)[1] >> 31
         for name, type_id, bits in self._elements(position, 3):
             offset = base + (bits & 0xFFFFFF if bitfields else bits) // 8
-            if name:
-                yield self._string(name), offset
-            elif self._kind(anonymous := self._position(type_id)) in _COMPOSITE:
-                yield from self._members(anonymous, offset, depth - 1)
+            members.note(self._string(name) if name else "", Member(offset), inner=False)
+            if not name and self._kind(anonymous := self._position(type_id)) in _COMPOSITE:
+                self._note(anonymous, offset, members, depth - 1)
 
     def _elements(self, position: int, words: int) -> Iterator[tuple[int, ...]]:
         """So many first words of each element of a type."""
         size = TAIL[Kind(self._kind(position))][1]
         start, count = position + 12, self._header(position)[1] & 0xFFFFFF
-        if start + count * size > self._sections.types_end:
-            raise FormatError(f"BTF: the type at byte {position} reaches beyond the types' end")
+        if count > MAX_MEMBERS or start + count * size > self._sections.types_end:
+            raise FormatError(
+                f"BTF: the type at byte {position} has {count} elements, or reaches beyond the types' end"
+            )
         layout = self._two if words == 2 else self._three
         return (layout.unpack_from(self._data, at) for at in range(start, start + count * size, size))
 
