@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from debuginfo import Dwarf, Elf, Order, Struct, btf
-from mdf.core.debuginfo import find
+from mdf.core.debuginfo.find import find
 from mdf.core.debuginfo.sections import SHT_SYMTAB, Sections
 from mdf.core.errors import FormatError, MissingPackageError, UnsupportedError
 from mdf.core.formats.elf import ElfHeader

@@ -43,7 +43,7 @@ def hypervisor_info(options: XenOptions, dump: Dump) -> Vmcoreinfo | None:
         return read_text(options.xen_vmcoreinfo, _MARK, "It takes a file that -g has written of --xen-syms.")
     if options.xen_syms:
         # Here, because a run without --xen-syms does without.
-        from mdf.core.debuginfo import find
+        from mdf.core.debuginfo.find import find
         from mdf.core.debuginfo.keys import XEN
 
         return find(options.xen_syms, XEN).vmcoreinfo

@@ -26,7 +26,7 @@ def given_info(vmlinux: Path | None, text: Path | None) -> Vmcoreinfo | None:
     """
     if vmlinux is not None:
         # Here, because a run without -x does without.
-        from mdf.core.debuginfo import find
+        from mdf.core.debuginfo.find import find
 
         return find(vmlinux, dwarf_beside_btf=False).vmcoreinfo
     if text is None:
