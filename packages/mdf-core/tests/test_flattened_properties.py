@@ -19,6 +19,8 @@ from mdf.core.errors import FormatError
 from streams import Record, damaged_streams, said, size_of, some_records, stream, window, with_files, with_more_files
 
 TOP = 1 << 56
+# From here on, a small stream would be of nothing but holes.
+HOLES = 64 << 20
 
 
 @contextmanager
@@ -58,7 +60,7 @@ def test_a_damaged_stream_is_what_it_says_or_an_error(data: bytes) -> None:
         try:
             flat = FlattenedSource(source)
         except FormatError:
-            assert records is None
+            assert records is None or size_of(records) > HOLES
             return
         assert records is not None
         assert flat.size == size_of(records)

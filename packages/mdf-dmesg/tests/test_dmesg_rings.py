@@ -4,11 +4,10 @@
 from __future__ import annotations
 
 import random
-import struct
 import tracemalloc
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,9 +15,8 @@ import pytest
 from factory import MIB, KdumpStyle, Model, Ram, Spec, Vmcore, build
 from factory.machine import LINEAR_BASES
 from factory.printk import LocklessRing, Message, PlainRing, StructuredLog, put_variable
+from linear import Linear
 from mdf.core.arch import ARCHITECTURES, Architecture
-from mdf.core.arch.paging import Mapping as Mapped
-from mdf.core.arch.paging import Step
 from mdf.core.dumps import Dump, open_dump
 from mdf.core.errors import AddressError, FormatError, InputError, MdfError, MissingInfoError
 from mdf.core.formats.vmcoreinfo import Vmcoreinfo
@@ -26,27 +24,6 @@ from mdf.core.kernel import Kernel
 from mdf.dmesg import Log, Record, read_log
 
 Ring = LocklessRing | StructuredLog | PlainRing
-
-
-@dataclass(frozen=True)
-class Linear:
-    """Kernel addresses that are physical ones plus a constant."""
-
-    kernel_base: int
-    bits: int
-    phys_base: int = 0
-    max_physmem_bits: int = 40
-    section_size_bits: int = 22
-    mem_map_pfn: int = 0
-    lookups: tuple[int, int] = (0, 0)
-
-    def translate(self, vaddr: int, trace: Callable[[Step], None] | None = None) -> Mapped:
-        if not self.kernel_base <= vaddr < 1 << self.bits:
-            raise AddressError(f"{vaddr:#x} is not mapped.")
-        return Mapped(vaddr - self.kernel_base, (1 << self.bits) - vaddr)
-
-    def physical(self, paddr: int) -> int:
-        return paddr
 
 
 def linear(base: int) -> Architecture:
@@ -382,28 +359,6 @@ def test_a_plain_ring_of_an_impossible_size_is_refused(size: int, tmp_path: Path
     core = replace(core, vmcoreinfo=moved(core, "log_buf_len"))
     with kernel_of(core.elf(tmp_path / "vmcore")) as kernel, pytest.raises(FormatError, match="Impossible log_buf"):
         read_log(kernel)
-
-
-def test_a_plain_ring_larger_than_the_file_is_refused_although_memory_goes_on(tmp_path: Path) -> None:
-    """What a segment has no data of reads as zeros: there could be a log of any size."""
-    ring = PlainRing(replace(X86_64, release="2.6.32"), 1024)
-    core = ring.put_into(build(ring.spec))
-    put_variable(core, "log_buf_len", 1 << 28, 4)
-    path = replace(core, vmcoreinfo=moved(core, "log_buf_len")).elf(tmp_path / "vmcore")
-    data = bytearray(path.read_bytes())
-    headers = [64 + 56 * number for number in range(struct.unpack_from("<H", data, 56)[0])]
-    struct.pack_into("<Q", data, headers[-1] + 40, 1 << 40)  # p_memsz
-    path.write_bytes(data)
-    with kernel_of(path) as kernel, pytest.raises(FormatError, match="Impossible log_buf: 0x10000000 bytes"):
-        read_log(kernel)
-
-
-def test_a_plain_ring_without_a_newline_is_cut_into_lines(tmp_path: Path) -> None:
-    ring = PlainRing(replace(X86_64, release="2.6.32"), 1 << 18)
-    ring.append(b"x" * 200_000)
-    found, _ = log_of(ring, tmp_path)
-    assert b"".join(record.text for record in found) == b"x" * 200_000
-    assert max(len(record.text) for record in found) < 70_000
 
 
 def moved(core: Vmcore, name: str) -> str:
