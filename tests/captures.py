@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What tests of making dumps need: a machine without page tables, and a second reading of the dumps that are made."""
+"""What tests of making dumps need: dumps made of machines, and a second reading of them."""
 
 from __future__ import annotations
 
@@ -7,44 +7,21 @@ import os
 import struct
 import sys
 import zlib
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from factory import ElfStyle, Vmcore
+from linear import Linear
 from mdf.capture import Options, capture
 from mdf.capture.analysis import LinuxAnalysis
 from mdf.capture.report import Report
 from mdf.core.arch import ARCHITECTURES, Architecture
-from mdf.core.arch.paging import Mapping, Step
 from mdf.core.dumps import Dump
-from mdf.core.errors import AddressError
 from mdf.core.formats.vmcoreinfo import Vmcoreinfo
 from mdf.core.messages import Messages
 
 _COUNTERS = "original zero cache cache_private user free hwpoison offline".split()
-
-
-@dataclass(frozen=True)
-class Linear:
-    """An address space without page tables: virtual = physical + `kernel_base`."""
-
-    kernel_base: int
-    max_physmem_bits: int
-    section_size_bits: int
-    bits: int
-    phys_base: int = 0
-    mem_map_pfn: int = 0
-    lookups: tuple[int, int] = (0, 0)
-
-    def translate(self, vaddr: int, trace: Callable[[Step], None] | None = None) -> Mapping:
-        if not self.kernel_base <= vaddr < 1 << self.bits:
-            raise AddressError(f"Virtual address {vaddr:#x} is not mapped.")
-        return Mapping(vaddr - self.kernel_base, (1 << self.bits) - vaddr)
-
-    def physical(self, paddr: int) -> int:
-        return paddr
 
 
 def architectures(core: Vmcore) -> dict[str, Architecture]:
@@ -53,7 +30,7 @@ def architectures(core: Vmcore) -> dict[str, Architecture]:
         return dict(ARCHITECTURES)
 
     def machine(dump: Dump, info: Vmcoreinfo) -> Linear:
-        return Linear(core.machine.direct, core.spec.physmem_bits, core.spec.section_bits, core.bits)
+        return Linear(core.machine.direct, core.bits, core.spec.physmem_bits, core.spec.section_bits)
 
     return {core.spec.utsname_machine: Architecture(machine, lambda dump, info: 0)}
 

@@ -3,17 +3,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
 import pytest
 
 from factory import MIB, Lookup, Model, Online, Ram, Spec, Vmcore, build
+from linear import Linear
 from mdf.core.arch import Architecture
-from mdf.core.arch.paging import Mapping, Step
 from mdf.core.dumps import open_dump
 from mdf.core.errors import AddressError, FormatError, MdfError, MissingInfoError
 from mdf.core.kernel import Kernel, mem_map
@@ -21,27 +21,6 @@ from mdf.core.kernel.nodes import online_nodes, pgdat_addresses
 
 RAM = (Ram(0x1000, 0x9F000), Ram(1 * MIB, 7 * MIB), Ram(9 * MIB, 14 * MIB))
 NODES = ((0, 0x700), (0x900, 0xE00))
-
-
-@dataclass(frozen=True)
-class Linear:
-    """A machine whose kernel addresses are physical ones plus a base."""
-
-    kernel_base: int
-    bits: int
-    max_physmem_bits: int
-    section_size_bits: int
-    phys_base: int = 0
-    mem_map_pfn: int = 0
-    lookups: tuple[int, int] = (0, 0)
-
-    def translate(self, vaddr: int, trace: Callable[[Step], None] | None = None) -> Mapping:
-        if vaddr < self.kernel_base:
-            raise AddressError(f"Virtual address {vaddr:#x} is not mapped.")
-        return Mapping(vaddr - self.kernel_base, (1 << self.bits) - vaddr)
-
-    def physical(self, paddr: int) -> int:
-        return paddr
 
 
 @contextmanager
