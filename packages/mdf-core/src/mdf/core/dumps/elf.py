@@ -20,6 +20,9 @@ from mdf.core.formats.vmcoreinfo import Vmcoreinfo
 _INVALID_PADDR = {32: 0xFFFFFFFF, 64: 0xFFFFFFFF_FFFFFFFF}
 _NOTES_MAX = 64 << 20
 _HEADERS_MAX = 16 << 20
+# Segments may share what is in the file (QEMU writes one for each virtual address of the same memory), but not so that
+# a small file is terabytes.
+_SHARED_MAX = 16
 
 
 class ElfDump(Dump):
@@ -49,7 +52,7 @@ class ElfDump(Dump):
                     f" the file has {source.size:#x} bytes."
                 )
         data = sum(load.filesz for load in self.loads)
-        if data > 2 * source.size:  # No two of them share what is in the file.
+        if data > _SHARED_MAX * source.size:
             raise FormatError(f"{source.path}: impossible size: {data:#x} bytes in the PT_LOADs of {source.size:#x}.")
         self.note_header, last = notes[0], notes[-1]
         self.byteorder = self.header.byteorder
