@@ -2,7 +2,7 @@
 """The pages that were found, held against the kernel's own accounts of each class.
 
 Anonymous pages are counted while they are mapped (NR_ANON_MAPPED); what is in the swap cache may be so or not, and
-counts as one of NR_FILE_PAGES besides, whichever it is of. An account may lag behind what its processors do.
+counts as one of NR_FILE_PAGES besides, whichever it is of. An account may lag behind what the processors do.
 """
 
 from __future__ import annotations
@@ -14,13 +14,14 @@ from mdf.capture.columns import but_not
 from mdf.capture.layout import PageLayout
 from mdf.capture.pages import Pages
 from mdf.capture.rules import DumpLevel, Kind
-from mdf.capture.selfcheck.doubt import ALL, CACHES, Doubt
+from mdf.capture.selfcheck.doubt import CACHES, IN_USE, Doubt
 from mdf.capture.selfcheck.vmstat import VmStat
 
 _PART = 64
-_FEW = 8
+_FEW, _POOL_FEW = 8, 2
 # Slabs have fewer pages on average (slub_max_order is 3; larger orders are only for objects that need them).
-_SLAB = 16
+_SLAB = 32
+_LRU = ("NR_INACTIVE_ANON", "NR_ACTIVE_ANON", "NR_INACTIVE_FILE", "NR_ACTIVE_FILE", "NR_UNEVICTABLE")
 
 
 @dataclass(frozen=True)
@@ -95,7 +96,9 @@ class Accounts:
 
     def of(self, level: int, counters: Mapping[Kind, int], found: Found) -> Iterator[Account]:
         """The accounts of what a level leaves out."""
-        yield Account("pages with a struct page", ALL, self.covered, self.stat.managed, None, self.lacking)
+        yield Account(
+            "pages with a struct page", (*IN_USE, Kind.FREE), self.covered, self.stat.managed, None, self.lacking
+        )
         if level & (DumpLevel.CACHE | DumpLevel.CACHE_PRIVATE):
             yield self._cache(counters, private=bool(level & DumpLevel.CACHE_PRIVATE))
         if level & DumpLevel.USER:
@@ -116,16 +119,19 @@ class Accounts:
         """Without `private` ones they are only a part."""
         stat, file = self.stat, self.stat.sum("NR_FILE_PAGES")
         low = None if file is None or not private else max(file - (stat.sum("NR_SWAPCACHE") or 0), 0)
-        isolated = stat.sum("NR_ISOLATED_ANON", "NR_ISOLATED_FILE") or 0
         found = counters[Kind.CACHE] + counters[Kind.CACHE_PRIVATE]
-        return Account("cache pages", CACHES, found, low, file, self._slack(file) + isolated)
+        return Account("cache pages", CACHES, found, low, file, self._slack(file) + self._isolated)
 
     def _user(self, found: int) -> Account:
-        anonymous, swap = self.stat.sum("NR_ANON_MAPPED"), self.stat.sum("NR_SWAPCACHE") or 0
-        if anonymous is None or self.stat.hugetlb is None:
+        stat, anonymous = self.stat, self.stat.sum("NR_ANON_MAPPED")
+        if anonymous is None or stat.hugetlb is None:
             return Account("user pages", (Kind.USER,), found, None, None, 0)
-        low = anonymous + sum(pages << order for order, pages in self.stat.hugetlb.items())
-        return Account("user pages", (Kind.USER,), found, low, low + swap, self._slack(low))
+        huge, swap = sum(pages << order for order, pages in stat.hugetlb.items()), stat.sum("NR_SWAPCACHE") or 0
+        # A large folio counts as mapped as far as it is; on the LRU lists, where all others are of files, it is whole.
+        listed, file = stat.sum(*_LRU), stat.sum("NR_FILE_PAGES")
+        whole = 0 if listed is None or file is None else listed - max(file - swap, 0)
+        low, high = anonymous + huge, max(anonymous + swap, whole) + huge
+        return Account("user pages", (Kind.USER,), found, low, high, self._slack(low) + self._isolated)
 
     def _told_apart(self, found: Found) -> Iterator[Account]:
         """What user pages are told by, or told from."""
@@ -135,13 +141,15 @@ class Accounts:
             yield Account("slabs", (Kind.USER,), found.slabs, low, high, self.lacking)
         if self.stat.hugetlb is not None:
             pages = sum(self.stat.hugetlb.values())
-            yield Account("hugetlb pages", (Kind.USER,), found.hugetlb, pages, pages, pages // _PART + self.lacking)
+            slack = _POOL_FEW + pages // _PART + self.lacking
+            yield Account("hugetlb pages", (Kind.USER,), found.hugetlb, pages, pages, slack)
 
     def _never_kept(self, offline: int, found: Found) -> Iterator[Account]:
+        """Reading them may stop the machine: that there are more of them is no reason to keep those that were found."""
         poisoned, balloon = self.stat.poisoned, self.stat.sum("NR_BALLOON_PAGES")
         if poisoned is not None and self.layout.hwpoison is not None:
             slack = max(poisoned // 2, 1) + self.lacking
-            yield Account("poisoned pages", (Kind.HWPOISON,), found.poisoned, poisoned, poisoned, slack)
+            yield Account("poisoned pages", (Kind.HWPOISON,), found.poisoned, None, poisoned, slack)
         if balloon is not None and self.layout.offline_type is not None:
             yield Account("offline pages", (Kind.OFFLINE,), offline, balloon, None, self._slack(balloon))
 
@@ -150,6 +158,11 @@ class Accounts:
         tables = self.stat.sum("NR_PAGETABLE")
         if tables and "NR_BALLOON_PAGES" not in self.stat.items and abs(offline - tables) <= _FEW + tables // _PART:
             yield Doubt((Kind.OFFLINE,), f"{offline} were found, as many as there are page tables: {tables}")
+
+    @property
+    def _isolated(self) -> int:
+        """Pages that are off their list for a moment."""
+        return self.stat.sum("NR_ISOLATED_ANON", "NR_ISOLATED_FILE") or 0
 
     def _slack(self, count: int | None) -> int:
         return (count or 0) // _PART + self.stat.lag + self.lacking

@@ -13,11 +13,10 @@ from struct import Struct
 from mdf.capture.selfcheck.own_words import OwnWords
 from mdf.core.errors import MdfError
 from mdf.core.formats.elf import prefix
-from mdf.core.kernel.nodes import online_nodes
 
 _COUNTERS = {"vm_zone_stat": "zone_stat_item", "vm_node_stat": "node_stat_item"}
 # More than any kernel has.
-_ITEMS_MAX, _POOLS_MAX, _ORDER_MAX, _CPUS_MAX = 1 << 10, 16, 32, 1 << 14
+_ITEMS_MAX, _POOLS_MAX, _ORDER_MAX, _CPUS_MAX, _NODES_MAX = 1 << 10, 16, 32, 1 << 14, 1 << 10
 # mm/vmstat.c, calculate_normal_threshold(): a processor keeps its own part of a counter up to a threshold of at most
 # this, which grows with processors and with memory in units of 128 MiB.
 _THRESHOLD_MAX, _THRESHOLD_UNIT = 125, 27
@@ -92,10 +91,7 @@ def _lag(words: OwnWords, pages: int) -> int:
     cpus = words.value("nr_cpu_ids", 4)
     if not cpus or cpus > _CPUS_MAX:
         cpus = max(words.kernel.dump.nr_cpus, 1)
-    try:
-        nodes = online_nodes(words.kernel)
-    except MdfError:
-        nodes = 1
+    nodes = min(words.value("nr_online_nodes", 4) or 1, _NODES_MAX)
     units = pages * words.kernel.dump.page_size >> _THRESHOLD_UNIT
     threshold = min(2 * cpus.bit_length() * (1 + units.bit_length()), _THRESHOLD_MAX)
     return cpus * (threshold * nodes + _BATCHES * _BATCH)
