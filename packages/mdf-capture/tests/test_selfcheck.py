@@ -66,6 +66,21 @@ def test_a_kernel_that_is_known_raises_no_doubt(core: tuple[Vmcore, Path]) -> No
         assert set(dump.pfns) == set(core[0].ram_pfns) - core[0].excluded(level)
 
 
+def test_classes_of_which_the_sample_has_no_page_raise_no_doubt(tmp_path: Path) -> None:
+    # Of eight chunks of 128 MiB every other one is a sample: the last one is not, and has all slabs and processes.
+    cache = (place(0x1000 + number, Cache()) for number in range(2000))
+    others = (
+        place(7 * 0x8000 + number, kind())
+        for kind, first in ((Anon, 0), (Slab, 2000))
+        for number in range(first, first + 300)
+    )
+    machine = build(Spec(release="6.16.0", ram=(*_RAM, Ram(896 * MIB, 976 * MIB)), pages=(*cache, *others)))
+    elf_of(machine, tmp_path)
+    dump, said = filtered(machine, tmp_path, 31)
+    assert "not excluded" not in said
+    assert set(dump.pfns) == set(machine.ram_pfns) - machine.excluded(31)
+
+
 def numbers(core: Vmcore) -> dict[str, int]:
     found = (
         line.partition("=") for line in core.vmcoreinfo.splitlines() if line.startswith(("NUMBER(P", "OFFSET(pag"))

@@ -45,7 +45,7 @@ _CONTRADICTIONS: tuple[tuple[str, str, tuple[Kind, ...], int], ...] = (
 
 
 class Invariants:
-    """Tallies pages, by class and contradiction; shown chunks of pages, it looks at a sample of them."""
+    """Tallies pages, by class and contradiction; of the chunks that it is shown, it looks at a sample more closely."""
 
     def __init__(self, kernel: Kernel, layout: PageLayout, max_mapnr: int) -> None:
         self._layout = layout
@@ -58,20 +58,21 @@ class Invariants:
 
     def see(self, pages: Pages, kinds: bytearray) -> None:
         """Looks at the pages of a chunk, and at the kind that each was given."""
-        if pages.pfn // CHUNK % self._every:
-            return
         layout = self._layout
         heads = int.from_bytes(b"\x01" * pages.count, "little") & ~pages.tail
+        # Of large machines a part may have no page of a class.
+        self.tally["pages"] += pages.count
+        self._add("slab", pages.slab)
+        self._add("anonymous", pages.anonymous & heads)
+        self._add("hwpoison", _of(kinds, Kind.HWPOISON))
+        if pages.pfn // CHUNK % self._every:
+            return
         free, user, *caches = (_of(kinds, kind) for kind in (Kind.FREE, Kind.USER, *CACHES))
         cache, anonymous = caches[0] | caches[1], pages.anonymous & heads
         own = pages.cache | pages.anonymous | pages.hugetlb
         lru, swapcache = pages.flag(layout.lru), pages.flag(layout.swapcache)
         unused = 0 if self._refcount is None else pages.equals(self._refcount, 4, 0)
         lost = self._without_pointer(pages)
-        self.tally["pages"] += pages.count
-        self._add("slab", pages.slab)
-        self._add("anonymous", anonymous)
-        self._add("hwpoison", _of(kinds, Kind.HWPOISON))
         if self._refcount is not None:
             self._add("free", free, {"are used": free & ~unused})
         # What is in the swap cache alone has left its file or process.
