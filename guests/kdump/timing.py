@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """How long a dump takes in the capture kernel: ours and the reference's in turn, in one crash.
 
-python -m guests.kdump.timing 6.1 [--instructions] [--memory 2048] [--rounds 8] [--cpus 2] [-- -d 31 ...]
+python -m guests.kdump.timing 6.1 [--instructions] [--memory 2048] [--rounds 8] [--cpus 2] [--options="-d 31"]
 
 With --instructions the guest's clock runs by the instructions that are executed, one in a nanosecond: whatever else the
 host does, and however well it translates which code, the numbers are the same.
@@ -51,10 +51,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--instructions", action="store_true", help="count them; one CPU only")
     parser.add_argument("--rounds", type=int, default=8)
     parser.add_argument("--cpus", type=int, default=1, help="of the capture kernel")
-    parser.add_argument("options", nargs="*", default=["-c", "-d", "31"], help="of makedumpfile")
+    parser.add_argument("--options", default="-c -d 31", help="of makedumpfile")
     chosen = parser.parse_args(argv)
     machine = ("-m", str(chosen.memory), *(_BY_INSTRUCTIONS if chosen.instructions else ()))
-    steps = script(chosen.rounds, " ".join(chosen.options))
+    steps = script(chosen.rounds, chosen.options)
     crash = Crash(chosen.kernel, steps, machine=machine, append=f"capture_cpus={chosen.cpus}")
     captured = crash.run("timing")
     if failed := [name for name, step in captured.steps.items() if step.status]:
