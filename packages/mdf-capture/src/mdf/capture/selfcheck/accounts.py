@@ -10,11 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from mdf.capture.columns import but_not
 from mdf.capture.layout import PageLayout
-from mdf.capture.pages import Pages
 from mdf.capture.rules import DumpLevel, Kind
 from mdf.capture.selfcheck.doubt import CACHES, IN_USE, Doubt
+from mdf.capture.selfcheck.found import Found
 from mdf.capture.selfcheck.vmstat import VmStat
 
 _PART = 64
@@ -56,27 +55,6 @@ class Account:
         short = self.low is not None and self.found < self.low - self.slack
         if short or (self.high is not None and self.found > self.high + self.slack):
             yield Doubt(self.kinds, f"{self.found} {self.what} were found, but the kernel counts {self.counted}")
-
-
-class Found:
-    """Tallies what no counter of a dump has: heads of slab and hugetlb pages, and poisoned pages of all kinds."""
-
-    def __init__(self, level: int, layout: PageLayout) -> None:
-        self._hugetlb = bool(level & DumpLevel.USER)
-        self._poisoned = layout.hwpoison is not None
-        self._slab_flag = layout.slab if layout.slab_type is not None else None
-        self.pages = self.slabs = self.hugetlb = self.poisoned = 0
-
-    def see(self, pages: Pages) -> None:
-        """Looks at a chunk of pages."""
-        self.pages += pages.count
-        # Where slab is a page type, the flag that it had before is another one.
-        others = 0 if self._slab_flag is None else pages.flag(self._slab_flag)
-        self.slabs += but_not(pages.slab, others).bit_count()
-        if self._hugetlb:
-            self.hugetlb += pages.hugetlb.bit_count()
-        if self._poisoned:
-            self.poisoned += pages.hwpoison.bit_count()
 
 
 @dataclass(frozen=True)

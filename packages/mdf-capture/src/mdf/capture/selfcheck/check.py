@@ -10,8 +10,9 @@ from mdf.capture.page_filter import KnownKernel
 from mdf.capture.pages import Pages
 from mdf.capture.rules import Kind
 from mdf.capture.selfcheck import exported, own_numbers
-from mdf.capture.selfcheck.accounts import Account, Accounts, Found
+from mdf.capture.selfcheck.accounts import Account, Accounts
 from mdf.capture.selfcheck.doubt import ALL, Doubt
+from mdf.capture.selfcheck.found import Found
 from mdf.capture.selfcheck.free_blocks import free_pages
 from mdf.capture.selfcheck.invariants import Invariants
 from mdf.capture.selfcheck.must_stay import MustStay
@@ -36,7 +37,7 @@ class SelfCheck:
         self._words = OwnWords(known.kernel)
         self._invariants = Invariants(known.kernel, known.layout, keep.size)
         self._must_stay = MustStay(known, self._words, keep)
-        self._found = Found(level, known.layout)
+        self._found = Found(level, known.kernel.info, known.layout)
 
     def see(self, pages: Pages, kinds: bytearray) -> None:
         """Looks at a chunk."""
@@ -51,6 +52,7 @@ class SelfCheck:
             *exported.doubts(known.kernel, known.layout),
             *own_numbers.doubts(known.kernel.info, self._words),
             *self._invariants.doubts(),
+            *self._found.doubts(counters),
             *(doubt for account in self._held(counters) for doubt in account.doubts()),
             *self._accounts.other_doubts(counters[Kind.OFFLINE]),
             *self._stay_doubts(keep),

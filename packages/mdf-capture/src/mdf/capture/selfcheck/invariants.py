@@ -5,7 +5,6 @@
 - A cache or user page is used, its mapping is a pointer into the kernel, and it is on an LRU list, but for a few.
 - A page with PG_private keeps something in page.private, and a file's page without it nothing.
 - A compound page goes with its tails and with nothing else; before the first tail there is a head.
-- No kernel that runs is without slab pages, or without pages of processes; few pages are poisoned.
 """
 
 from __future__ import annotations
@@ -23,9 +22,7 @@ from mdf.core.kernel import Kernel
 _CHUNKS_MAX = 4
 # As the machine stops, a few pages are being changed; so many must contradict, and such a part of those looked at.
 _FEW = 32
-_PART, _LARGE_PART, _ANY_PART, _POISONED_PART = 64, 8, 1 << 60, 1000
-# A smaller sample (64 MiB) may lack a class of pages.
-_ENOUGH = 1 << 14
+_PART, _LARGE_PART, _ANY_PART = 64, 8, 1 << 60
 
 # What contradicts what: the pages looked at, the kinds that can't be told then, and the part that is too much.
 _CONTRADICTIONS: tuple[tuple[str, str, tuple[Kind, ...], int], ...] = (
@@ -45,12 +42,11 @@ _CONTRADICTIONS: tuple[tuple[str, str, tuple[Kind, ...], int], ...] = (
 
 
 class Invariants:
-    """Tallies pages, by class and contradiction; of the chunks that it is shown, it looks at a sample more closely."""
+    """Tallies pages, by class and contradiction; shown chunks of pages, it looks at a sample of them."""
 
     def __init__(self, kernel: Kernel, layout: PageLayout, max_mapnr: int) -> None:
         self._layout = layout
         self._refcount = kernel.info.offset("page._refcount", "page._count")
-        self._slab_known = layout.slab_type is not None or kernel.info.number("PG_slab") is not None
         self._every = max(-(-max_mapnr // CHUNK) // _CHUNKS_MAX, 1)
         top = kernel.machine.kernel_base >> kernel.dump.bits - 8
         self._below = bytes(byte < top for byte in range(256))
@@ -58,15 +54,10 @@ class Invariants:
 
     def see(self, pages: Pages, kinds: bytearray) -> None:
         """Looks at the pages of a chunk, and at the kind that each was given."""
-        layout = self._layout
-        heads = int.from_bytes(b"\x01" * pages.count, "little") & ~pages.tail
-        # Of large machines a part may have no page of a class.
-        self.tally["pages"] += pages.count
-        self._add("slab", pages.slab)
-        self._add("anonymous", pages.anonymous & heads)
-        self._add("hwpoison", _of(kinds, Kind.HWPOISON))
         if pages.pfn // CHUNK % self._every:
             return
+        layout = self._layout
+        heads = int.from_bytes(b"\x01" * pages.count, "little") & ~pages.tail
         free, user, *caches = (_of(kinds, kind) for kind in (Kind.FREE, Kind.USER, *CACHES))
         cache, anonymous = caches[0] | caches[1], pages.anonymous & heads
         own = pages.cache | pages.anonymous | pages.hugetlb
@@ -99,13 +90,6 @@ class Invariants:
             count, wrong = tally[name], tally[f"{name}: {contradiction}"]
             if wrong > _FEW and wrong * part > count:
                 yield Doubt(kinds, f"{wrong} of {count} {name} pages {contradiction}")
-        if tally["pages"] >= _ENOUGH:
-            if tally["hwpoison"] > max(_FEW, tally["pages"] // _POISONED_PART):
-                yield Doubt((Kind.HWPOISON,), f"{tally['hwpoison']} of {tally['pages']} pages would be poisoned")
-            if self._slab_known and not tally["slab"]:
-                yield Doubt((Kind.USER,), f"there are no slab pages among {tally['pages']}")
-            if tally["cache"] > _FEW * _FEW and not tally["anonymous"]:
-                yield Doubt(IN_USE, f"there are no pages of processes among {tally['pages']}")
 
     def _add(self, name: str, mask: int, contradictions: dict[str, int] | None = None) -> None:
         self.tally[name] += mask.bit_count()
