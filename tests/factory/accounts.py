@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from debuginfo import Array, Enum, Int, Struct, Type, btf
 from factory.generation import Generation
@@ -84,8 +84,12 @@ def _page_types(generation: Generation) -> dict[str, int]:
     return {f"PGTY_{name}": value >> 24 & 0xFF for name, value in types.items() if value is not None}
 
 
-def put_accounts(core: Vmcore, changed: Mapping[str, int] | None = None, *, form: str = "base") -> Vmcore:
-    """Puts the table of symbols, types and counters into the memory; `changed` are counters with other values."""
+def put_accounts(
+    core: Vmcore, changed: Mapping[str, int] | None = None, *, form: str = "base", without: Collection[str] = ()
+) -> Vmcore:
+    """Puts the table of symbols, types and counters into the memory; `changed` are counters with other values,
+    `without` are symbols that the kernel has not.
+    """
     machine, word = core.machine, core.spec.word
     counts = counted(core) + Counter()
     counts.update({name: value - counts[name] for name, value in (changed or {}).items()})
@@ -107,4 +111,5 @@ def put_accounts(core: Vmcore, changed: Mapping[str, int] | None = None, *, form
     symbols = dict(machine.symbols)
     symbols["__stop_BTF"] = symbols["__start_BTF"] + len(types)
     low = machine.image
-    return put_kallsyms(core, {name: at for name, at in symbols.items() if low <= at < low + (1 << 30)}, form)
+    named = {name: at for name, at in symbols.items() if low <= at < low + (1 << 30) and name not in without}
+    return put_kallsyms(core, named, form)

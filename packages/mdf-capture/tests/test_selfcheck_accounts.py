@@ -205,6 +205,21 @@ def test_a_kernel_without_a_table_of_symbols_counts_nothing_that_is_known(filter
     assert kept == set(core.ram_pfns) - core.excluded(31)
 
 
+def test_a_kernel_without_hugetlb_counts_its_other_user_pages(filtered: Filter) -> None:
+    spec = Spec(release="6.1.0", ram=_RAM, pages=tuple(one for one in pages() if not isinstance(one.kind, Hugetlb)))
+    core = put_accounts(build(spec), without=("hstates", "hugetlb_max_hstate"))
+    _, said = filtered(core, 8)
+    assert "2544 user pages found, the kernel's own account has 2512 to 2576." in said
+
+
+@pytest.mark.parametrize("missing", ["__start_BTF", "__stop_BTF", "vm_node_stat", "init_uts_ns"])
+def test_what_a_kernel_does_not_name_is_not_known_and_no_reason_for_doubt(missing: str, filtered: Filter) -> None:
+    core = put_accounts(build(machine("6.12.0").spec), without=(missing,))
+    kept, said = filtered(core, 31)
+    assert "not excluded" not in said
+    assert kept == set(core.ram_pfns) - core.excluded(31)
+
+
 @pytest.mark.parametrize("name", ["hugetlb_max_hstate", "nr_cpu_ids", "_totalram_pages", "num_poisoned_pages"])
 def test_a_number_in_memory_that_can_not_be_is_no_traceback_and_takes_no_time(name: str, filtered: Filter) -> None:
     core = put_accounts(build(machine("6.12.0").spec))

@@ -90,25 +90,26 @@ class Accounts:
         count = self.stat.sum("NR_FREE_PAGES") if self.free is None else self.free
         if self.layout.unaccepted_type is not None and count is not None:
             found = min(found, count)  # What a confidential guest has not accepted yet is not in free blocks.
-        slack = (count or 0) // _PART + 2 * self.block + self.lacking
+        slack = (count or 0) // _PART + 2 * self.block + self.lacking + (self.stat.lag if self.free is None else 0)
         return Account("free pages", (Kind.FREE,), found, count, count, slack)
 
     def _cache(self, counters: Mapping[Kind, int], *, private: bool) -> Account:
-        """Without `private` ones they are only a part."""
+        """Without `private` ones they are only a part. Those of a file that is gone may be on an LRU list still."""
         stat, file = self.stat, self.stat.sum("NR_FILE_PAGES")
-        low = None if file is None or not private else max(file - (stat.sum("NR_SWAPCACHE") or 0), 0)
         found = counters[Kind.CACHE] + counters[Kind.CACHE_PRIVATE]
-        return Account("cache pages", CACHES, found, low, file, self._slack(file) + self._isolated)
+        if file is None:
+            return Account("cache pages", CACHES, found, None, None, 0)
+        low, high = max(file - self._swap, 0), max(file, self._listed - (stat.sum("NR_ANON_MAPPED") or 0))
+        slack = self._slack(file) + self._isolated
+        return Account("cache pages", CACHES, found, low if private else None, high, slack)
 
     def _user(self, found: int) -> Account:
         stat, anonymous = self.stat, self.stat.sum("NR_ANON_MAPPED")
         if anonymous is None or stat.hugetlb is None:
             return Account("user pages", (Kind.USER,), found, None, None, 0)
-        huge, swap = sum(pages << order for order, pages in stat.hugetlb.items()), stat.sum("NR_SWAPCACHE") or 0
+        huge, file = sum(pages << order for order, pages in stat.hugetlb.items()), stat.sum("NR_FILE_PAGES") or 0
         # A large folio counts as mapped as far as it is; on the LRU lists, where all others are of files, it is whole.
-        listed, file = stat.sum(*_LRU), stat.sum("NR_FILE_PAGES")
-        whole = 0 if listed is None or file is None else listed - max(file - swap, 0)
-        low, high = anonymous + huge, max(anonymous + swap, whole) + huge
+        low, high = anonymous + huge, max(anonymous + self._swap, self._listed - max(file - self._swap, 0)) + huge
         return Account("user pages", (Kind.USER,), found, low, high, self._slack(low) + self._isolated)
 
     def _told_apart(self, found: Found) -> Iterator[Account]:
@@ -136,6 +137,15 @@ class Accounts:
         tables = self.stat.sum("NR_PAGETABLE")
         if tables and "NR_BALLOON_PAGES" not in self.stat.items and abs(offline - tables) <= _FEW + tables // _PART:
             yield Doubt((Kind.OFFLINE,), f"{offline} were found, as many as there are page tables: {tables}")
+
+    @property
+    def _swap(self) -> int:
+        return self.stat.sum("NR_SWAPCACHE") or 0
+
+    @property
+    def _listed(self) -> int:
+        """Pages on the LRU lists."""
+        return self.stat.sum(*_LRU) or 0
 
     @property
     def _isolated(self) -> int:

@@ -72,6 +72,8 @@ def _items(words: OwnWords, symbol: str, numbers: Mapping[str, int]) -> dict[str
 def _pools(words: OwnWords) -> dict[int, int] | None:
     """Pages of each order in hugetlb's pools; None if they can't be read. A kernel may have no pools at all."""
     kernel, shape, address = words.kernel, words.structure("hstate"), words.address("hstates")
+    if address is None and words.address("vm_node_stat") is not None:
+        return {}
     count = words.value("hugetlb_max_hstate", 4)
     if shape is None or address is None or count is None or count > _POOLS_MAX:
         return None
