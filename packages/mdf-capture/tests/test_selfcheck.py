@@ -164,7 +164,7 @@ def test_free_pages_of_another_number_than_the_kernel_counts_are_kept(tmp_path: 
 def test_counts_may_differ_by_what_a_processor_had_in_hand(found: int, account: int, apart: bool) -> None:
     info = Vmcoreinfo({"SIZE(page)": "64", "OFFSET(page.flags)": "0", "OFFSET(page.mapping)": "24"})
     layout, stat = page_layout(info, Release(6, 1), "little", 8), VmStat({}, None, None, None, 0)
-    held = Accounts(stat, layout, free=account, block=1024, covered=1 << 20, lacking=0)
+    held = Accounts(stat, layout, free=account, block=1024, covered=1 << 20, apart=0)
     assert any(held.of_free(found).doubts()) is apart
 
 

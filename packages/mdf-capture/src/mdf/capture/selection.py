@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from mdf.capture.free_lists import exclude_free_pages
@@ -74,8 +74,14 @@ def _checked(seen: Survey, known: KnownKernel, level: int, messages: Messages, e
     doubted: set[Kind] = set()
     while True:
         keep = seen.dump.stored(seen.present)
-        free, lacking = bool(level & DumpLevel.FREE and seen.by_struct_page), seen.present.count() - keep.count()
-        check = SelfCheck(known, keep, level, free=free, lacking=lacking)
+        check = SelfCheck(
+            known,
+            keep,
+            level,
+            free=bool(level & DumpLevel.FREE and seen.by_struct_page),
+            lacking=seen.present.count() - keep.count(),
+            twice=_covered_twice(seen.windows(elf)),
+        )
         counters = exclude(replace(seen, known=known), level, keep, messages, elf=elf, see=check.see)
         doubts = check.doubts(counters, keep)
         new = {kind for doubt in doubts for kind in doubt.kinds} & asked_for(level) - doubted
@@ -89,6 +95,15 @@ def _checked(seen: Survey, known: KnownKernel, level: int, messages: Messages, e
     for line in check.numbers(counters):
         messages.report(line)
     return Selection(seen, level | seen.dump.level, keep, counters)
+
+
+def _covered_twice(windows: Iterable[tuple[int, int]]) -> int:
+    """How many pages are in more than one window, once for each further one."""
+    twice, top = 0, 0
+    for start, end in sorted(windows):
+        twice += max(min(end, top) - start, 0)
+        top = max(top, end)
+    return twice
 
 
 def exclude(

@@ -61,8 +61,8 @@ class Account:
 class Accounts:
     """What the kernel counts, for one dump of its pages.
 
-    `free` are those in the buddy system's blocks, of which `block` is the largest. The dump may be `lacking` so many
-    pages that the kernel has; `covered` pages are in its memory map.
+    `free` are those in the buddy system's blocks, of which `block` is the largest; `covered` pages are in the memory
+    map. Of `apart` pages is known that the dump has not, or that they were counted twice.
     """
 
     stat: VmStat
@@ -70,12 +70,12 @@ class Accounts:
     free: int | None
     block: int
     covered: int
-    lacking: int
+    apart: int
 
     def of(self, level: int, counters: Mapping[Kind, int], found: Found) -> Iterator[Account]:
         """The accounts of what a level leaves out."""
         yield Account(
-            "pages with a struct page", (*IN_USE, Kind.FREE), self.covered, self.stat.managed, None, self.lacking
+            "pages with a struct page", (*IN_USE, Kind.FREE), self.covered, self.stat.managed, None, self.apart
         )
         if level & (DumpLevel.CACHE | DumpLevel.CACHE_PRIVATE):
             yield self._cache(counters, private=bool(level & DumpLevel.CACHE_PRIVATE))
@@ -90,7 +90,7 @@ class Accounts:
         count = self.stat.sum("NR_FREE_PAGES") if self.free is None else self.free
         if self.layout.unaccepted_type is not None and count is not None:
             found = min(found, count)  # What a confidential guest has not accepted yet is not in free blocks.
-        slack = (count or 0) // _PART + 2 * self.block + self.lacking + (self.stat.lag if self.free is None else 0)
+        slack = (count or 0) // _PART + 2 * self.block + self.apart + (self.stat.lag if self.free is None else 0)
         return Account("free pages", (Kind.FREE,), found, count, count, slack)
 
     def _cache(self, counters: Mapping[Kind, int], *, private: bool) -> Account:
@@ -117,17 +117,17 @@ class Accounts:
         slab = self.stat.sum("NR_SLAB_RECLAIMABLE_B", "NR_SLAB_UNRECLAIMABLE_B")
         if slab is not None:
             low, high = max(slab - self.stat.lag, 0) // _SLAB, slab + self.stat.lag
-            yield Account("slabs", (Kind.USER,), found.slabs, low, high, self.lacking)
+            yield Account("slabs", (Kind.USER,), found.slabs, low, high, self.apart)
         if self.stat.hugetlb is not None:
             pages = sum(self.stat.hugetlb.values())
-            slack = _POOL_FEW + pages // _PART + self.lacking
+            slack = _POOL_FEW + pages // _PART + self.apart
             yield Account("hugetlb pages", (Kind.USER,), found.hugetlb, pages, pages, slack)
 
     def _never_kept(self, offline: int, found: Found) -> Iterator[Account]:
         """Reading them may stop the machine: that there are more of them is no reason to keep those that were found."""
         poisoned, balloon = self.stat.poisoned, self.stat.sum("NR_BALLOON_PAGES")
         if poisoned is not None and self.layout.hwpoison is not None:
-            slack = max(poisoned // 2, 1) + self.lacking
+            slack = max(poisoned // 2, 1) + self.apart
             yield Account("poisoned pages", (Kind.HWPOISON,), found.poisoned, None, poisoned, slack)
         if balloon is not None and self.layout.offline_type is not None:
             yield Account("offline pages", (Kind.OFFLINE,), offline, balloon, None, self._slack(balloon))
@@ -153,4 +153,4 @@ class Accounts:
         return self.stat.sum("NR_ISOLATED_ANON", "NR_ISOLATED_FILE") or 0
 
     def _slack(self, count: int | None) -> int:
-        return (count or 0) // _PART + self.stat.lag + self.lacking
+        return (count or 0) // _PART + self.stat.lag + self.apart

@@ -25,14 +25,16 @@ class SelfCheck:
     """`see` is for the filter to call with each chunk of pages, and the kind that each was given.
 
     `free` says whether free pages are left out by their struct pages; `lacking` is how many pages of memory the dump
-    has no data of, which are left out before.
+    has no data of, which are left out before; `twice` is how many are shown, and counted, again.
     """
 
-    def __init__(self, known: KnownKernel, keep: Bitmap, level: int, *, free: bool, lacking: int = 0) -> None:
+    def __init__(
+        self, known: KnownKernel, keep: Bitmap, level: int, *, free: bool, lacking: int = 0, twice: int = 0
+    ) -> None:
         self._known = known
         self._level = level
         self._free = free
-        self._lacking = lacking
+        self._apart = lacking + twice
         self._present = keep.count() + lacking
         self._words = OwnWords(known.kernel)
         self._invariants = Invariants(known.kernel, known.layout, keep.size)
@@ -78,7 +80,7 @@ class SelfCheck:
             free=free_pages(known.kernel),
             block=1 << (known.layout.free_area_length or 11) - 1,
             covered=sum(piece.pfn_end - piece.pfn_start for piece in known.pieces),
-            lacking=self._lacking + max((stat.managed or 0) - self._present, 0),
+            apart=self._apart + max((stat.managed or 0) - self._present, 0),
         )
 
     def _stay_doubts(self, keep: Bitmap) -> Iterator[Doubt]:
