@@ -14,7 +14,7 @@ from pathlib import Path
 from guests import run
 from guests.initramfs import initramfs
 from guests.kdump.kernels import KERNELS
-from guests.kdump.parts import copy_program, payload, tools
+from guests.kdump.parts import REFERENCE, copy_program, payload, reference_root, tools
 from guests.parts import guests_cache, parts
 from guests.qemu import GuestError, Machine
 
@@ -110,7 +110,7 @@ class Crash:
             if self.ours:
                 payload(root)
             if self.reference:
-                copy_program(programs, "usr/bin/makedumpfile", root, "usr/bin/reference")
+                copy_program(reference_root(guest), REFERENCE, root, "usr/bin/reference")
             if self.files:
                 copy_program(programs, "usr/bin/ssh", root, "usr/bin/ssh")
             copy_program(programs, _either(programs, "bin/busybox"), root, "usr/bin/busybox")

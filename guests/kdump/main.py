@@ -17,15 +17,14 @@ from guests.kdump.crash import POWER_CUT, Crash
 from guests.kdump.debian_root import RESULTS, STEPS, debian_root, kdump_tools
 from guests.kdump.debuginfo import opened
 from guests.kdump.kernels import KERNELS
-from guests.kdump.parts import program, tools
+from guests.kdump.parts import REFERENCE, program, reference_root
 from guests.kdump.statement import Check
-from judges import fetch
 from mdf import rearrange
 
 
 def reference(kernel: str) -> tuple[str, ...]:
-    """The reference on this host: the newest one if it was fetched, else that of the kernel's suite."""
-    return fetch.newest("makedumpfile") or program(tools(KERNELS[kernel]), "usr/bin/makedumpfile")
+    """The reference on this host."""
+    return program(reference_root(KERNELS[kernel]), REFERENCE)
 
 
 def checks(kernel: str) -> Iterator[Check]:

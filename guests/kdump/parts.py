@@ -15,11 +15,13 @@ from elftools.elf.elffile import ELFFile
 from guests.debian import apt_for, unpack
 from guests.machines import Guest
 from guests.parts import guests_cache
+from judges import fetch
 from mdf.initrd.payload import Entry
 from mdf.initrd.tree import write_tree
 
 PACKAGES = ("busybox-static", "kexec-tools", "makedumpfile", "openssh-client")
 LOADER = "ld-linux-x86-64.so.2"
+REFERENCE = "usr/bin/makedumpfile"
 LIBRARIES = ("usr/lib/x86_64-linux-gnu", "lib/x86_64-linux-gnu", "usr/lib64", "lib64")
 
 
@@ -35,6 +37,14 @@ def tools(guest: Guest) -> Path:
     return folder
 
 
+def reference_root(guest: Guest) -> Path:
+    """The folder with the reference: the newest one if it was fetched, else that of the guest's suite.
+
+    An older one than the kernel leaves out less.
+    """
+    return fetch.judges_cache() / "newest" if fetch.newest("makedumpfile") else tools(guest)
+
+
 def program(root: Path, name: str) -> tuple[str, ...]:
     """The command line that runs a program below `root` on this host, with its own loader and libraries."""
     loader = next(path for path in _needed(root, root / name) if path.name == LOADER)
@@ -44,14 +54,14 @@ def program(root: Path, name: str) -> tuple[str, ...]:
 def copy_program(root: Path, name: str, target: Path, to: str) -> None:
     """Copies the program `name` (a path below `root`) to `to` below `target`.
 
-    Its libraries and its loader go to a folder for such programs: those of our payload are another suite's.
+    Its libraries and its loader go to a folder of its suite: those of our payload are another's.
     """
     libraries = list(_needed(root, root / name))
     place = PurePosixPath(to)
     if not libraries:
         write_tree(target, [Entry(place, root / name, executable=True)])
         return
-    home = PurePosixPath("programs")
+    home = PurePosixPath("programs", root.name)
     files = {place.name: root / name} | {library.name: library for library in libraries}
     start = f'#!/bin/sh\nexec /{home}/{LOADER} --library-path /{home} /{home}/{place.name} "$@"\n'
     entries = [Entry(home / file, content, executable=True) for file, content in files.items()]
