@@ -71,7 +71,9 @@ RULES = (
         DumpLevel.CACHE | DumpLevel.CACHE_PRIVATE,
         lambda pages: but_not(pages.cache, pages.private | pages.anonymous),
     ),
-    Rule(Kind.CACHE_PRIVATE, DumpLevel.CACHE_PRIVATE, lambda pages: but_not(pages.cache & pages.private, pages.anonymous)),
+    Rule(
+        Kind.CACHE_PRIVATE, DumpLevel.CACHE_PRIVATE, lambda pages: but_not(pages.cache & pages.private, pages.anonymous)
+    ),
     Rule(Kind.USER, DumpLevel.USER, lambda pages: pages.anonymous | pages.hugetlb),
     # Reading a poisoned page may stop the machine; an offline page may not be there at all.
     Rule(Kind.HWPOISON, _ANY, lambda pages: pages.hwpoison),
