@@ -155,11 +155,15 @@ class KdumpWriter:
             return size | flags << 32 if little else size << 32 | flags
 
         words = {size: word(size or page_size) for size in set(sizes)}
-        offsets = array("Q", list(accumulate(sizes[:-1], initial=self._data_offset)))
-        at = -1
-        for _ in range(sizes.count(0)):
-            at = sizes.index(0, at + 1)
-            offsets[at] = self._zero_offset
+        first, size = self._data_offset, sizes[0]
+        if len(words) == 1 and size:  # The same by far less work.
+            offsets = array("Q", range(first, first + len(sizes) * size, size))
+        else:
+            offsets = array("Q", list(accumulate(sizes[:-1], initial=first)))
+            at = -1
+            for _ in range(sizes.count(0)):
+                at = sizes.index(0, at + 1)
+                offsets[at] = self._zero_offset
         table = array("Q", bytes(DESCRIPTOR_SIZE * len(sizes)))
         table[0::3] = offsets
         table[1::3] = array("Q", [words[size] for size in sizes])
