@@ -60,8 +60,9 @@ def command(*arguments: object) -> list[str]:
 
 
 def environment() -> dict[str, str]:
-    """What such a process needs to find the modules that the tests have."""
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    """What such a process needs to find the modules that the tests have; its streams have their buffers."""
+    kept = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    return {**kept, "PYTHONPATH": os.pathsep.join(sys.path)}
 
 
 def counters(report: Any) -> dict[str, int]:

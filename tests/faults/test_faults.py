@@ -131,20 +131,20 @@ class Outcome:
 def run(
     name: str, files: dict[str, bytes], folder: Path, fault: str = "none", count: int = 0, *more: str, **where: Path
 ) -> Outcome:
-    """Runs a command in `folder` with a fault; `where` has other places for outputs."""
+    """Runs a command in `folder` with a fault; `where` has other places for outputs, and for all that is `said`."""
     command = COMMANDS[name]
     contents = {folder / path: files[content] for path, content in zip(command.inputs, command.reads, strict=False)}
     for path, data in contents.items():
         path.write_bytes(data)
     (folder / "stream").write_bytes(files["stream"])
     outputs = tuple(where.get(output, folder / output) for output in command.outputs)
-    sent = folder / "sent"
+    sent = where.get("said", folder / "sent")
     with (folder / "stream").open("rb") as stdin, sent.open("wb") as stdout:
         result = subprocess.run(
             injected(command, fault, count, *more, *command.words(folder, outputs)),
             stdin=stdin,
             stdout=stdout,
-            stderr=subprocess.PIPE,
+            stderr=stdout if "said" in where else subprocess.PIPE,
             env=environment(),
             timeout=60,
             check=False,
@@ -152,7 +152,7 @@ def run(
     if fault not in ("shrink", "change"):
         for path, data in contents.items():
             assert hashlib.sha256(path.read_bytes()).digest() == hashlib.sha256(data).digest()
-    return Outcome(result.returncode, result.stderr.decode(), folder, outputs or (sent,), command.kind)
+    return Outcome(result.returncode, (result.stderr or b"").decode(), folder, outputs or (sent,), command.kind)
 
 
 def injected(command: Command, fault: str, count: int, *arguments: str) -> list[str]:
@@ -203,6 +203,15 @@ def test_a_device_that_is_full_at_any_place(
         outcome = run(name, files, folder, "file-size", limit)
         assert outcome.status == 1, (limit, outcome.err)
         assert_clean(outcome, name)
+
+
+@pytest.mark.parametrize("name", WRITING)
+def test_messages_that_find_no_room_cost_neither_the_output_nor_the_exit_status(
+    name: str, files: dict[str, bytes], whole: dict[str, bytes], tmp_path: Path
+) -> None:
+    outcome = run(name, files, tmp_path, said=Path("/dev/full"))
+    assert outcome.status == 0
+    assert outcome.outputs[-1].read_bytes() == whole[name]
 
 
 @pytest.mark.parametrize("name", ["capture -F", "check"])

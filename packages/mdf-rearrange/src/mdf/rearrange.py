@@ -411,6 +411,16 @@ def _print(stream: Optional[TextIO], text: str) -> None:
         print(text.encode("utf-8", "backslashreplace").decode("utf-8"), file=stream, flush=True)
 
 
+def _forget_unwritten() -> None:
+    """What a stream did not take must not raise again when the interpreter ends, and change the exit status."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            if stream is not None:
+                stream.flush()
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
 @contextmanager
 def _signals_interrupt() -> Iterator[None]:
     """Lets the signals that end the process do so in the way of Ctrl-C, which leaves no file behind."""
@@ -449,6 +459,8 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
             _print(sys.stderr, "\n".join(filter(None, (_line(error, dumpfile), getattr(error, "hint", "")))))
         say("\nmakedumpfile Failed.")
         return 130 if isinstance(error, KeyboardInterrupt) else 1
+    finally:
+        _forget_unwritten()
     return 0
 
 

@@ -61,10 +61,9 @@ def run_main(
         status = _explain(error, messages)
         if failed:
             messages.common(failed)
-        _forget_unwritten()
-        return status
     if status is None:
         messages.common(COMPLETED)
+    _forget_unwritten()
     return status or 0
 
 
@@ -84,12 +83,13 @@ def _explain(error: BaseException, messages: Messages) -> int:
 
 
 def _forget_unwritten() -> None:
-    """What standard output did not take must not raise again when the interpreter ends."""
-    try:
-        if sys.stdout is not None:
-            sys.stdout.flush()
-    except OSError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    """What a stream did not take must not raise again when the interpreter ends, and change the exit status."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            if stream is not None:
+                stream.flush()
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 _ONE_LINE: dict[type[BaseException], str] = {KeyboardInterrupt: "Interrupted.", MemoryError: "Out of memory."}
