@@ -10,6 +10,7 @@ from __future__ import annotations
 import zlib
 from ctypes import CDLL, byref, c_char, c_char_p, c_int, c_size_t, c_void_p
 from importlib import import_module
+from weakref import finalize
 
 from mdf.core.dumps.codecs.in_place import in_place
 from mdf.core.dumps.codecs.packing import Packer
@@ -58,14 +59,12 @@ class _Compressor:
         self._at = _library.libdeflate_alloc_compressor(_LEVEL)
         if not self._at:
             raise MemoryError("libdeflate: there is no memory for a compressor")
+        finalize(self, _library.libdeflate_free_compressor, self._at)
         self._compress = _library.libdeflate_zlib_compress
 
     def __call__(self, source: int, size: int, target: int) -> int:
         length: int = self._compress(self._at, source, size, target, size - 1)
         return length
-
-    def __del__(self) -> None:
-        _library.libdeflate_free_compressor(self._at)
 
 
 def packer() -> Packer:
