@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from mdf.capture.columns import but_not
 from mdf.xen.frame_table import PageInfos
 from mdf.xen.layouts import ALLOCATED, XEN_HEAP, PageState
 
@@ -26,16 +27,16 @@ def since_xen_4(pages: PageInfos, state: PageState, dom0: frozenset[int]) -> Lef
     """
     high = pages.count_info(state.state + 1)  # Offlined and free are the states 2 and 3.
     heap = pages.count_info(XEN_HEAP)
-    unused = pages.unreadable | (high | pages.count_info(state.broken)) & ~heap
-    owned = pages.count_info(ALLOCATED) & ~heap & ~pages.owned_by(0)
-    return LeftOut(owned & ~_any(pages, dom0) & ~unused, unused)
+    unused = pages.unreadable | but_not(high | pages.count_info(state.broken), heap)
+    owned = but_not(pages.count_info(ALLOCATED), heap | pages.owned_by(0))
+    return LeftOut(but_not(owned, _any(pages, dom0) | unused), unused)
 
 
 def before_xen_4(pages: PageInfos, allocated: int, heap: int, dom0: frozenset[int]) -> LeftOut:
     """The rules before; `allocated` and `heap` are masks of allocated pages and of the heap's."""
-    unused = pages.unreadable | ~allocated & _all(pages)
-    owned = ~(pages.owned_by(0) | heap | pages.counted_as(_REFERENCES) & _any(pages, dom0)) & _all(pages)
-    return LeftOut(owned & ~unused, unused)
+    unused = pages.unreadable | but_not(pages.all, allocated)
+    owned = but_not(pages.all, pages.owned_by(0) | heap | pages.counted_as(_REFERENCES) & _any(pages, dom0))
+    return LeftOut(but_not(owned, unused), unused)
 
 
 def _any(pages: PageInfos, owners: frozenset[int]) -> int:
@@ -43,7 +44,3 @@ def _any(pages: PageInfos, owners: frozenset[int]) -> int:
     for owner in owners:
         mask |= pages.owned_by(owner)
     return mask
-
-
-def _all(pages: PageInfos) -> int:
-    return int.from_bytes(b"\x01" * pages.count, "little")

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from mdf.capture.columns import but_not
 from mdf.xen.crash_info import Version
 from mdf.xen.frame_table import PageInfos
 from mdf.xen.layouts import FREE_MAY_HAVE, NEW, OLD, PAGE_STATES, PageState, page_state_of
@@ -43,4 +44,4 @@ def _free(pages: PageInfos, state: PageState) -> int:
     """Pages that are free in a layout: of all bits, only those of this state are set in count_info."""
     free = (state.state, state.state + 1)
     others = ~sum(1 << bit for bit in (*free, *FREE_MAY_HAVE)) & (1 << 64) - 1
-    return pages.count_info(free[0]) & pages.count_info(free[1]) & ~pages.counted_as(others) & ~pages.unreadable
+    return but_not(pages.count_info(free[0]) & pages.count_info(free[1]), pages.counted_as(others) | pages.unreadable)

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
+from mdf.capture.columns import but_not
 from mdf.capture.layout import PageLayout
 from mdf.capture.pages import Pages
 from mdf.capture.rules import Kind
@@ -57,7 +58,7 @@ class Invariants:
         if pages.pfn // CHUNK % self._every:
             return
         layout = self._layout
-        heads = int.from_bytes(b"\x01" * pages.count, "little") & ~pages.tail
+        heads = but_not(pages.all, pages.tail)
         free, user, *caches = (_of(kinds, kind) for kind in (Kind.FREE, Kind.USER, *CACHES))
         cache, anonymous = caches[0] | caches[1], pages.anonymous & heads
         own = pages.cache | pages.anonymous | pages.hugetlb
@@ -65,22 +66,22 @@ class Invariants:
         unused = 0 if self._refcount is None else pages.equals(self._refcount, 4, 0)
         lost = self._without_pointer(pages)
         if self._refcount is not None:
-            self._add("free", free, {"are used": free & ~unused})
+            self._add("free", free, {"are used": but_not(free, unused)})
         # What is in the swap cache alone has left its file or process.
-        files, users = cache & heads & own & ~swapcache, user & anonymous
+        files, users = but_not(cache & heads & own, swapcache), user & anonymous
         self._add("cache", files, {"are unused": files & unused, "have no file": files & lost})
         self._add("user", users, {"are unused": users & unused, "have no process": users & lost})
-        process = anonymous & ~(unused | lost)
-        self._add("process", process, {"are on no list": process & ~pages.cache})
+        process = but_not(anonymous, unused | lost)
+        self._add("process", process, {"are on no list": but_not(process, pages.cache)})
         if layout.swapbacked is not None:
-            self._add("process", 0, {"are not swap-backed": process & ~pages.flag(layout.swapbacked)})
+            self._add("process", 0, {"are not swap-backed": but_not(process, pages.flag(layout.swapbacked))})
         if layout.compound_head is not None:
             first = pages.tail >> 8 & heads
-            self._add("compound", cache | user, {"are no tails": (cache | user) & heads & ~own})
-            self._add("first tail", first, {"have no head before": first & ~pages.any_flag(layout.head_mask)})
+            self._add("compound", cache | user, {"are no tails": but_not((cache | user) & heads, own)})
+            self._add("first tail", first, {"have no head before": but_not(first, pages.any_flag(layout.head_mask))})
         movable = pages.bit(layout.mapping, layout.long_size, 1)
-        file = heads & ~(unused | lost | anonymous | pages.slab | movable)
-        self._add("file", file, {"are on no list": file & ~lru})
+        file = but_not(heads, unused | lost | anonymous | pages.slab | movable)
+        self._add("file", file, {"are on no list": but_not(file, lru)})
         self._see_private(pages, files)
 
     def doubts(self) -> Iterator[Doubt]:
@@ -107,9 +108,9 @@ class Invariants:
         offset = self._layout.private
         if offset is not None:
             nothing = pages.equals(offset, self._layout.long_size, 0)
-            private, others = files & pages.private, files & ~pages.private
+            private, others = files & pages.private, but_not(files, pages.private)
             self._add("private", private, {"keep nothing": private & nothing})
-            self._add("not private", others, {"keep something": others & ~nothing})
+            self._add("not private", others, {"keep something": but_not(others, nothing)})
 
 
 def _of(kinds: bytearray, kind: Kind) -> int:
