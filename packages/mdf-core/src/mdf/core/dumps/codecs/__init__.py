@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from mdf.core.dumps.codecs.decoder import PageDecoder
-from mdf.core.dumps.codecs.packing import Buffer, Packer
+from mdf.core.dumps.codecs.packing import Packer
 from mdf.core.dumps.codecs.table import CODECS, DEFLATE_VARIABLE, DEFLATES, LIBLZO2, Codec, codec_named
 
 __all__ = [
@@ -12,7 +12,6 @@ __all__ = [
     "DEFLATES",
     "DEFLATE_VARIABLE",
     "LIBLZO2",
-    "Buffer",
     "Codec",
     "Packer",
     "PageDecoder",
