@@ -22,6 +22,7 @@ LAYERS = {
     "debuginfo": ("errors", "release", "formats"),
     "kernel": ("errors", "release", "messages", "bitmap", "formats", "dumps", "arch", "debuginfo"),
     "options": (),
+    "paths": (),
     "lenient": ("errors", "messages"),
     "commandline": ("errors", "messages", "options", "lenient"),
     "rules": ("errors", "options", "lenient", "commandline"),

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from mdf.core.errors import NoSpaceError, OutputError, OutputExistsError
 from mdf.core.formats import flattened
+from mdf.core.paths import same_file
 
 Buffer = bytes | bytearray | memoryview
 
@@ -176,7 +177,7 @@ class FlattenedSink(Sink):
 
 def check_output(path: Path, vmcore: Path, force: bool) -> None:
     """Raises OutputError if a dump of `vmcore` cannot go to `path`; nothing is read or touched."""
-    if path.exists() and vmcore.exists() and path.samefile(vmcore):
+    if same_file(path, vmcore):
         raise OutputError(f"Can't open the dump file ({path}). It is the VMCORE itself.")
     if os.path.lexists(path):
         if not force:

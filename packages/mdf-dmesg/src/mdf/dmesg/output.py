@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Self
 
 from mdf.core.errors import NoSpaceError, OutputError, OutputExistsError
+from mdf.core.paths import same_file
 
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _BATCH = 1 << 16
@@ -17,7 +18,7 @@ _BATCH = 1 << 16
 
 def check_output(path: Path, vmcore: Path, force: bool) -> None:
     """Raises OutputError if the log of `vmcore` cannot go to `path`, without touching it."""
-    if path.exists() and vmcore.exists() and path.samefile(vmcore):
+    if same_file(path, vmcore):
         raise OutputError(f"Can't open the dump file ({path}). It is the VMCORE itself.")
     if os.path.lexists(path) and not force:
         raise _cannot_open(path, errno.EEXIST)

@@ -16,6 +16,7 @@ from mdf.core.commandline import INVALID, ParsedArguments, parse
 from mdf.core.errors import OutputError, UsageError
 from mdf.core.messages import Messages
 from mdf.core.options import Mode
+from mdf.core.paths import same_file
 from mdf.core.rules import check, expect_mode, mode_of
 from mdf.vmcoreinfo.manual import MANUAL
 
@@ -46,7 +47,7 @@ def _text(source: Path, *, xen: bool = False) -> str:
 
 def _check(target: Path, source: Path) -> None:
     """Raises OutputError for an output that is the file to read."""
-    if target.exists() and source.exists() and target.samefile(source):
+    if same_file(target, source):
         raise OutputError(f"Can't write the file({target}). It is the file to read itself.")
 
 
