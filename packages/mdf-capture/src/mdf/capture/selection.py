@@ -10,7 +10,7 @@ from mdf.capture.free_lists import exclude_free_pages
 from mdf.capture.page_filter import KnownKernel, SeePages, exclude_pages, needs_scan
 from mdf.capture.report import Report
 from mdf.capture.rules import DumpLevel, Kind
-from mdf.capture.selfcheck import SelfCheck, asked_for, described, without
+from mdf.capture.selfcheck import OwnWords, SelfCheck, asked_for, described, without
 from mdf.capture.survey import Survey
 from mdf.core.bitmap import Bitmap
 from mdf.core.dumps import Dump
@@ -72,15 +72,17 @@ def select(seen: Survey, requested: int, messages: Messages, *, elf: bool = Fals
 def _checked(seen: Survey, known: KnownKernel, level: int, messages: Messages, elf: bool) -> Selection:
     """The same, without the classes of pages that can't be right: these are kept, until there is no doubt."""
     doubted: set[Kind] = set()
+    words, twice = OwnWords(known.kernel), _covered_twice(seen.windows(elf))
     while True:
         keep = seen.dump.stored(seen.present)
         check = SelfCheck(
             known,
+            words,
             keep,
             level,
             free=bool(level & DumpLevel.FREE and seen.by_struct_page),
             lacking=seen.present.count() - keep.count(),
-            twice=_covered_twice(seen.windows(elf)),
+            twice=twice,
         )
         counters = exclude(replace(seen, known=known), level, keep, messages, elf=elf, see=check.see)
         doubts = check.doubts(counters, keep)

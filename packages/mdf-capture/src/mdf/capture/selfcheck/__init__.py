@@ -9,5 +9,6 @@ from __future__ import annotations
 
 from mdf.capture.selfcheck.check import SelfCheck
 from mdf.capture.selfcheck.doubt import Doubt, asked_for, described, without
+from mdf.capture.selfcheck.own_words import OwnWords
 
-__all__ = ["Doubt", "SelfCheck", "asked_for", "described", "without"]
+__all__ = ["Doubt", "OwnWords", "SelfCheck", "asked_for", "described", "without"]

@@ -24,21 +24,30 @@ from mdf.core.bitmap import Bitmap
 class SelfCheck:
     """`see` is for the filter to call with each chunk of pages, and the kind that each was given.
 
-    `free` says whether free pages are left out by their struct pages; `lacking` is how many pages of memory the dump
-    has no data of, which are left out before; `twice` is how many are shown, and counted, again.
+    `words` are what the kernel says of itself. `free` says whether free pages are left out by their struct pages;
+    `lacking` is how many pages of memory the dump has no data of, which are left out before; `twice` is how many are
+    shown, and counted, again.
     """
 
     def __init__(
-        self, known: KnownKernel, keep: Bitmap, level: int, *, free: bool, lacking: int = 0, twice: int = 0
+        self,
+        known: KnownKernel,
+        words: OwnWords,
+        keep: Bitmap,
+        level: int,
+        *,
+        free: bool,
+        lacking: int = 0,
+        twice: int = 0,
     ) -> None:
         self._known = known
         self._level = level
         self._free = free
         self._apart = lacking + twice
         self._present = keep.count() + lacking
-        self._words = OwnWords(known.kernel)
+        self._words = words
         self._invariants = Invariants(known.kernel, known.layout, keep.size)
-        self._must_stay = MustStay(known, self._words, keep)
+        self._must_stay = MustStay(known, words, keep)
         self._found = Found(level, known.kernel.info, known.layout)
 
     def see(self, pages: Pages, kinds: bytearray) -> None:
