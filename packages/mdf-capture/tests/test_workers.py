@@ -1,17 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""How many threads compress, and what becomes of an error in one of them."""
+"""How many processes compress."""
 
 import os
-import threading
-from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
-from captures import elf_of
-from factory import MIB, Ram, Spec, build, random_layout
-from mdf.capture import Options, capture, workers
-from mdf.core.dumps import codecs, open_dump
+from mdf.capture import workers
 
 
 @pytest.mark.parametrize(
@@ -42,35 +37,9 @@ def test_the_tightest_quota_of_the_control_groups_counts(
 
 
 @pytest.mark.parametrize(("allowed", "wanted"), [(1, 0), (2, 2), (4, 4), (64, 8)])
-def test_the_default_is_a_thread_for_each_cpu_that_may_be_used(
+def test_the_default_is_a_process_for_each_cpu_that_may_be_used(
     allowed: int, wanted: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(allowed)))
     monkeypatch.setattr(workers, "cgroup_cpus", lambda *_: 64)
     assert workers.default_workers() == wanted
-
-
-def test_an_error_in_a_worker_ends_the_run_and_the_dump_says_incomplete(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    vmcore = elf_of(build(random_layout(Spec(ram=(Ram(0, 16 * MIB),)), seed=1)), tmp_path)
-    left = iter(range(3))
-    real = codecs.Codec.packer
-
-    def failing(codec: codecs.Codec) -> codecs.Packer:
-        pack = real(codec)
-
-        def fail_at_last(pages: bytearray, size: int, wanted: Sequence[int]) -> tuple[bytes, list[int]]:
-            if next(left, None) is None:
-                raise MemoryError
-            return pack(pages, size, wanted)
-
-        return fail_at_last
-
-    monkeypatch.setattr(codecs.Codec, "packer", failing)
-    before = threading.active_count()
-    with pytest.raises(MemoryError):
-        capture(Options(vmcore, tmp_path / "dump", compression="zlib", num_threads=3))
-    assert threading.active_count() == before
-    with open_dump(tmp_path / "dump") as dump:
-        assert dump.incomplete

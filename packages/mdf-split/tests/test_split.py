@@ -211,7 +211,7 @@ def test_threads_do_not_go_on_when_one_has_failed(
     stopped = []
 
     def copy(*arguments: Any) -> None:
-        done, (start, end) = arguments[-2:]
+        done, _, (start, end) = arguments[-3:]
         if start == 0:
             raise error
         try:

@@ -4,10 +4,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import closing
 
-from mdf.capture.encode import Encoder, encoded
+from mdf.capture.encode import BATCH_BYTES, Encoder, batches
 from mdf.capture.kdump_writer import KdumpWriter
 from mdf.capture.options import Options
+from mdf.capture.processes import encode_in_processes
 from mdf.capture.recode import Recoder
 from mdf.capture.rules import DumpLevel
 from mdf.capture.selection import Selection
@@ -26,11 +28,12 @@ def copy_pages(
     codec: Codec | None,
     sink: Sink,
     done: Callable[[int], None],
+    warn: Callable[[str], None],
     part: tuple[int, int] | None = None,
 ) -> KdumpWriter:
     """Writes a whole dump, or the file of a split one that has the pages of `part`; all but sealing it is done.
 
-    `done` is called with each page frame number that all pages below are written of.
+    `done` is called with each page frame number that all pages below are written of, `warn` with a line for the user.
     """
     seen, keep = selection.seen, selection.keep
     dump, zero = seen.dump, bool(selection.level & DumpLevel.ZERO)
@@ -45,19 +48,22 @@ def copy_pages(
     )
     writer.begin(seen.present, keep)
 
-    def encoder() -> Encoder:
-        return Encoder(dump, zero=zero, codec=codec)
-
-    runs = keep.runs(*part or ())
+    encoder = Encoder(dump, zero=zero, codec=codec)
+    runs, capacity = keep.runs(*part or ()), max(BATCH_BYTES // dump.page_size, 1)
+    workers = options.num_threads
+    if workers is None:  # The files of a split dump are written at the same time.
+        workers = default_workers() if codec and not part else 0
     if isinstance(dump, KdumpFile) and codec and codec.flag & dump.main.status:
-        stream = Recoder(dump, encoder(), codec, zero=zero).encoded(runs)
+        stream = Recoder(dump, encoder, codec, zero=zero).encoded(runs)
     else:
-        threads = options.num_threads
-        if threads is None:  # The files of a split dump have a thread each.
-            threads = default_workers() if codec and not part else 0
-        stream = encoded(runs, dump.page_size, encoder, threads)
-    for batch in stream:
-        writer.add(batch)
-        done(batch.pfn)
+        source = batches(runs, dump.page_size, capacity)
+        if workers:
+            stream = encode_in_processes(source, encoder, workers, capacity, warn)
+        else:
+            stream = (encoder.encode(batch) for batch in source)
+    with closing(stream):
+        for batch in stream:
+            writer.add(batch)
+            done(batch.pfn)
     writer.finish()
     return writer

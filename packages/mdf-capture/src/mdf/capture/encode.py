@@ -1,13 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Pages as they are stored: batches of pages, read, tested for zeros, and compressed, by one thread or many."""
+"""Pages as they are stored: batches of pages, read, tested for zeros, and compressed."""
 
 from __future__ import annotations
 
 import re
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import cycle
 
 from mdf.capture.sinks import Buffer
 from mdf.core.dumps import Dump
@@ -27,13 +25,9 @@ class Batch:
     count: int
 
 
-def batches(runs: Runs, page_size: int, ring: int = 1) -> Iterator[Batch]:
-    """The pages of `runs`, in order, in batches of up to 1 MiB.
-
-    `ring` buffers are used in turn: a batch is good until `ring` more have been asked for.
-    """
-    capacity = max(BATCH_BYTES // page_size, 1)
-    buffers = cycle([bytearray(capacity * page_size) for _ in range(ring)])
+def batches(runs: Runs, page_size: int, capacity: int) -> Iterator[Batch]:
+    """The pages of `runs`, in order, in batches of up to `capacity`; each is good until the next is asked for."""
+    buffer = bytearray(capacity * page_size)
     taken: list[tuple[int, int]] = []
     count = 0
     for start, end in runs:
@@ -43,10 +37,10 @@ def batches(runs: Runs, page_size: int, ring: int = 1) -> Iterator[Batch]:
             count += stop - start
             start = stop
             if count == capacity:
-                yield Batch(next(buffers), taken, count)
+                yield Batch(buffer, taken, count)
                 taken, count = [], 0
     if count:
-        yield Batch(next(buffers), taken, count)
+        yield Batch(buffer, taken, count)
 
 
 @dataclass(frozen=True)
@@ -69,13 +63,13 @@ class Encoder:
 
     def __init__(self, dump: Dump, *, zero: bool, codec: Codec | None) -> None:
         self._dump = dump
-        self._page_size = dump.page_size
+        self.page_size = dump.page_size
         self._zeros = bytes(dump.page_size) if zero else b""
         self._pack = codec.packer() if codec else None
 
     def encode(self, batch: Batch) -> Encoded:
         """A page that compression does not make smaller is stored as it is."""
-        size, at = self._page_size, 0
+        size, at = self.page_size, 0
         with memoryview(batch.buffer) as view:
             for start, end in batch.runs:
                 upto = at + (end - start) * size
@@ -92,14 +86,14 @@ class Encoder:
 
     def _zero_pages(self, pages: bytearray, count: int) -> list[int]:
         """The indices of the pages that are all zeros; only those that begin so are looked at as a whole."""
-        size, zeros = self._page_size, self._zeros
+        size, zeros = self.page_size, self._zeros
         if not zeros:
             return []
         begin = (match.start() for match in _ZERO.finditer(pages[: count * size : size]))
         return [index for index in begin if pages.startswith(zeros, index * size)]
 
     def _plain(self, pages: bytearray, count: int, zero: list[int]) -> tuple[list[Buffer], list[int]]:
-        size, view = self._page_size, memoryview(pages)
+        size, view = self.page_size, memoryview(pages)
         sizes = [size] * count
         data: list[Buffer] = []
         start = 0
@@ -114,46 +108,7 @@ class Encoder:
 
     def _packed(self, pages: bytearray, count: int, zero: list[int], pack: Packer) -> tuple[list[Buffer], list[int]]:
         left_out = set(zero)
-        data, sizes = pack(pages, self._page_size, [index for index in range(count) if index not in left_out])
+        data, sizes = pack(pages, self.page_size, [index for index in range(count) if index not in left_out])
         for index in zero:
             sizes.insert(index, 0)
         return [data], sizes
-
-
-def encoded(runs: Runs, page_size: int, make_encoder: Callable[[], Encoder], threads: int = 0) -> Iterator[Encoded]:
-    """The pages of `runs`, read and encoded, in order; the result is the same for any number of threads."""
-    if threads < 1:
-        yield from map(make_encoder().encode, batches(runs, page_size))
-        return
-    window = threads + 2
-    yield from _in_threads(batches(runs, page_size, window + 1), make_encoder, threads, window)
-
-
-def _in_threads(
-    source: Iterable[Batch], make_encoder: Callable[[], Encoder], threads: int, window: int
-) -> Iterator[Encoded]:
-    from concurrent.futures import Future, ThreadPoolExecutor
-    from threading import local
-
-    own = local()
-
-    def encode(batch: Batch) -> Encoded:
-        encoder: Encoder = own.encoder
-        return encoder.encode(batch)
-
-    def prepare() -> None:
-        own.encoder = make_encoder()
-
-    make_encoder()  # A codec that is missing shows here, in one line.
-    with ThreadPoolExecutor(threads, initializer=prepare) as pool:
-        pending: deque[Future[Encoded]] = deque()
-        try:
-            for batch in source:
-                pending.append(pool.submit(encode, batch))
-                if len(pending) >= window:
-                    yield pending.popleft().result()
-            while pending:
-                yield pending.popleft().result()
-        finally:
-            for future in pending:
-                future.cancel()

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 from mdf.capture.encode import BATCH_BYTES, Encoded, Encoder, Runs
 from mdf.capture.rules import DumpLevel
@@ -28,7 +28,7 @@ class Recoder:
         self._may_be_zero = dump.page_size // 16 if zero and not dump.level & DumpLevel.ZERO else 0
         self._zeros = bytes(dump.page_size)
 
-    def encoded(self, runs: Runs) -> Iterator[Encoded]:
+    def encoded(self, runs: Runs) -> Generator[Encoded]:
         """The pages of `runs`, in order, in batches."""
         capacity = max(BATCH_BYTES // self._dump.page_size, 1)
         data: list[Buffer] = []
@@ -68,4 +68,4 @@ class Recoder:
         raw = self._dump.pages.decode(page)
         if self._may_be_zero and raw == self._zeros:
             return b""
-        return page.data if as_it_is else self._encoder.stored(bytearray(raw), 1)[0][0]
+        return page.data if as_it_is else bytes(self._encoder.stored(bytearray(raw), 1)[0][0])

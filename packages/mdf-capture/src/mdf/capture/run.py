@@ -84,7 +84,7 @@ class _Run:
 
     def _copy(self, selection: Selection, sink: Sink, progress: Progress) -> int:
         """Writes the kdump-compressed format; returns the number of zero pages."""
-        size = selection.keep.size
-        writer = copy_pages(selection, self.options, self.codec, sink, lambda pfn: progress.update(pfn, size))
+        size, warn = selection.keep.size, self.messages.common
+        writer = copy_pages(selection, self.options, self.codec, sink, lambda pfn: progress.update(pfn, size), warn)
         writer.seal()
         return writer.zero_pages

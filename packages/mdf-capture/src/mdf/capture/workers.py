@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""How many threads compress: one for each CPU that this process may use, none if that is a single one."""
+"""How many processes compress: one for each CPU that this process may use, none if that is a single one."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ WORKERS_MAX = 8
 
 
 def default_workers() -> int:
-    """The number of threads, besides the one that reads and writes, when nobody has said one."""
+    """The number of processes, besides the one that reads and writes, when nobody has said one."""
     cpus = min(len(os.sched_getaffinity(0)), cgroup_cpus(Path("/proc/self/cgroup"), Path("/sys/fs/cgroup")))
     return 0 if cpus < 2 else min(cpus, WORKERS_MAX)
 

@@ -212,7 +212,7 @@ GROUPS = (
                 ("--num-threads",),
                 "N",
                 Mode.WHOLE | Mode.MEM_USAGE,
-                "Compress with N threads, besides the one that reads and writes; 0 for none. The default is one for "
+                "Compress with N processes, besides the one that reads and writes; 0 for none. The default is one for "
                 "each CPU that may be used, 8 at the most, and none if there is a single one. The output is always the "
                 "same. Not with --split or -E.",
                 zero_is_off=True,

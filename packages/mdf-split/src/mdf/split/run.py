@@ -95,7 +95,8 @@ class _Run:
                 if stop.is_set():
                     raise _StoppedError
 
-            return copy_pages(selection, self.options.dump, self.codec, sinks[index], done, parts[index])
+            warn = self.messages.common
+            return copy_pages(selection, self.options.dump, self.codec, sinks[index], done, warn, parts[index])
 
         with ThreadPoolExecutor(len(parts)) as pool:
             try:

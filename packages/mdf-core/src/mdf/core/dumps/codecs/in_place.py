@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from ctypes import addressof, c_char
 
-from mdf.core.dumps.codecs.packing import Compress, Packer
+from mdf.core.dumps.codecs.packing import Buffer, Compress, Packer
 
 
 def in_place(compress: Callable[[int, int, int], int], same_filled: Compress | None = None) -> Packer:
@@ -18,7 +18,7 @@ def in_place(compress: Callable[[int, int, int], int], same_filled: Compress | N
     """
     room = bytearray()
 
-    def pack(pages: bytearray, size: int, wanted: Sequence[int]) -> tuple[bytes, list[int]]:
+    def pack(pages: bytearray, size: int, wanted: Sequence[int]) -> tuple[Buffer, list[int]]:
         nonlocal room
         needed = len(wanted) * size + size // 8 + 128
         if len(room) < needed:
@@ -42,7 +42,7 @@ def in_place(compress: Callable[[int, int, int], int], same_filled: Compress | N
                     room[at : at + size] = pages[start:end]
             sizes.append(length)
             at += length
-        return bytes(memoryview(room)[:at]), sizes
+        return memoryview(room)[:at], sizes
 
     return pack
 

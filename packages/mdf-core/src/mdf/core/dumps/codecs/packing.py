@@ -13,10 +13,11 @@ Compress = Callable[[Buffer], bytes]
 class Packer(Protocol):
     """Packs pages, for use by one thread."""
 
-    def __call__(self, pages: bytearray, size: int, wanted: Sequence[int]) -> tuple[bytes, list[int]]:
+    def __call__(self, pages: bytearray, size: int, wanted: Sequence[int]) -> tuple[Buffer, list[int]]:
         """The pages of these numbers, packed, one behind the other, and how many bytes each has.
 
         `pages` are of `size` bytes. One that does not get smaller is left as it is, and has `size` bytes.
+        The result is good until the next call.
         """
         ...
 
@@ -24,7 +25,7 @@ class Packer(Protocol):
 def page_by_page(compress: Compress) -> Packer:
     """Packs with a function that takes and gives bytes."""
 
-    def pack(pages: bytearray, size: int, wanted: Sequence[int]) -> tuple[bytes, list[int]]:
+    def pack(pages: bytearray, size: int, wanted: Sequence[int]) -> tuple[Buffer, list[int]]:
         data: list[Buffer] = []
         with memoryview(pages) as view:
             for number in wanted:
