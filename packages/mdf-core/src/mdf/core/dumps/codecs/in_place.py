@@ -6,15 +6,18 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from ctypes import addressof, c_char
 
-from mdf.core.dumps.codecs.packing import Buffer, Compress, Packer
+from mdf.core.dumps.codecs.packing import Buffer, Packer
+
+SameFilled = Callable[[bytes, int], bytes]
 
 
-def in_place(compress: Callable[[int, int, int], int], same_filled: Compress | None = None) -> Packer:
+def in_place(compress: Callable[[int, int, int], int], same_filled: SameFilled | None = None) -> Packer:
     """Packs with a C function of the page's address, its size, and an address for what it writes: no copies.
 
     It gives the number of bytes written, an eighth and 128 more than a page has at the most, or 0 for one that does not
     shrink.
-    `same_filled` is for pages that are a single word over and over, if there is something faster for these.
+    `same_filled` packs a page that is a single word of 8 bytes over and over, given the word and the size of the page,
+    if there is something faster for these.
     """
     room = bytearray()
 
@@ -27,12 +30,9 @@ def in_place(compress: Callable[[int, int, int], int], same_filled: Compress | N
         sizes, at = [], 0
         for number in wanted:
             start, end = number * size, (number + 1) * size
-            if (
-                same_filled
-                and pages[start : start + 8] == pages[end - 8 : end]
-                and _is_one_word(page := pages[start:end])
-            ):
-                packed = same_filled(page)
+            word = pages[start : start + 8]
+            if same_filled and pages.endswith(word, end - 8, end) and pages.startswith(word * (size // 8), start):
+                packed = same_filled(bytes(word), size)
                 length = len(packed)
                 room[at : at + length] = packed
             else:
@@ -45,7 +45,3 @@ def in_place(compress: Callable[[int, int, int], int], same_filled: Compress | N
         return memoryview(room)[:at], sizes
 
     return pack
-
-
-def _is_one_word(page: bytearray) -> bool:
-    return page[8:] == page[:-8]

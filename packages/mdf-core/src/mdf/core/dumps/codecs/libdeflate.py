@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import zlib
 from ctypes import CDLL, byref, c_char, c_char_p, c_int, c_size_t, c_void_p
+from functools import lru_cache
 from importlib import import_module
 from weakref import finalize
 
@@ -69,8 +70,14 @@ class _Compressor:
 
 def packer() -> Packer:
     """A packer of its own for each thread."""
-    # Its tables are made anew for each page, which takes longer than all of zlib's work on such a page.
-    return in_place(_Compressor(), same_filled=lambda page: zlib.compress(page, 1))
+    return in_place(_Compressor(), same_filled)
+
+
+# Memory is poisoned and cleared with few words.
+@lru_cache(maxsize=1024)
+def same_filled(word: bytes, size: int) -> bytes:
+    """A page of `size` bytes that is a word over and over, packed by zlib: this library makes tables first."""
+    return zlib.compress(word * (size // len(word)), 1)
 
 
 def decompress(data: bytes, size: int) -> bytes:
