@@ -31,7 +31,7 @@ def in_place(compress: Callable[[int, int, int], int], same_filled: SameFilled |
         for number in wanted:
             start, end = number * size, (number + 1) * size
             word = pages[start : start + 8]
-            if same_filled and pages.endswith(word, end - 8, end) and pages.startswith(word * (size // 8), start):
+            if same_filled and pages.endswith(word, start, end) and pages[start:end] == word * (size // 8):
                 packed = same_filled(bytes(word), size)
                 length = len(packed)
                 room[at : at + length] = packed
