@@ -3,14 +3,17 @@
 
 from __future__ import annotations
 
+import ast
 import re
+import sys
+from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 
 from factory import MIB, Model, Ram, Spec, build
-from mdf.core.arch import ARCHITECTURES, Architecture
+from mdf.core.arch import ARCHITECTURES, Architecture, Registry
 from mdf.core.dumps import open_dump
 from mdf.core.errors import AddressError, UnsupportedError
 from mdf.core.kernel import Kernel, mem_map
@@ -18,17 +21,21 @@ from mdf.core.kernel import Kernel, mem_map
 PAGE = Path(__file__).parents[3] / "docs" / "adding-an-architecture.md"
 
 
-def registry_with_the_example() -> dict[str, Architecture]:
+@pytest.fixture
+def registry_with_the_example(monkeypatch: pytest.MonkeyPatch) -> Mapping[str, Architecture]:
     """One module and one line, both from the page."""
     text = PAGE.read_text(encoding="utf-8")
     module = ModuleType("xy64")
     (source,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
     exec(compile(source, str(PAGE), "exec"), module.__dict__)
+    monkeypatch.setitem(sys.modules, "mdf.core.arch.xy64", module)
     (line,) = re.findall(r"```\n( +\"xy64\": .*?)```", text, re.DOTALL)
-    return {**ARCHITECTURES, **eval("{" + line + "}", {"xy64": module})}
+    return {**ARCHITECTURES, **Registry(ast.literal_eval("{" + line + "}"))}
 
 
-def test_one_module_and_one_line_add_an_architecture(tmp_path: Path) -> None:
+def test_one_module_and_one_line_add_an_architecture(
+    tmp_path: Path, registry_with_the_example: Mapping[str, Architecture]
+) -> None:
     spec = Spec(
         release="6.1.0",
         arch="linear",
@@ -51,7 +58,7 @@ def test_one_module_and_one_line_add_an_architecture(tmp_path: Path) -> None:
         with pytest.raises(UnsupportedError):
             Kernel(dump, dump.info)
         dump.machine = "xy64"  # What a line in MACHINES says.
-        kernel = Kernel(dump, dump.info, registry_with_the_example())
+        kernel = Kernel(dump, dump.info, registry_with_the_example)
         assert str(kernel.release).startswith("6.1")
         assert kernel.machine.translate(0xC000000006014321).paddr == 0x123454321
         assert kernel.machine.translate(0xC000000008000321).paddr == 0x124000321

@@ -3,31 +3,50 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from fnmatch import fnmatchcase
+from importlib import import_module
 
-from mdf.core.arch import arm, arm64, i386, ia64, loongarch64, mips64, ppc, ppc64, riscv64, s390x, sparc64, x86_64
 from mdf.core.arch.machine import Architecture, Machine
 from mdf.core.dumps import Dump
 from mdf.core.errors import UnsupportedError
 
-__all__ = ["ARCHITECTURES", "Architecture", "Machine", "architecture_of", "phys_base_of"]
+__all__ = ["ARCHITECTURES", "Architecture", "Machine", "Registry", "architecture_of", "phys_base_of"]
 
-# By utsname.machine.
-ARCHITECTURES: Mapping[str, Architecture] = {
-    "aarch64": arm64.ARCHITECTURE,
-    "arm": arm.ARCHITECTURE,
-    "i686": i386.ARCHITECTURE,
-    "ia64": ia64.ARCHITECTURE,
-    "loongarch64": loongarch64.ARCHITECTURE,
-    "mips64": mips64.ARCHITECTURE,
-    "ppc": ppc.ARCHITECTURE,
-    "ppc64": ppc64.ARCHITECTURE,
-    "riscv64": riscv64.ARCHITECTURE,
-    "s390x": s390x.ARCHITECTURE,
-    "sparc64": sparc64.ARCHITECTURE,
-    "x86_64": x86_64.ARCHITECTURE,
-}
+
+class Registry(Mapping[str, Architecture]):
+    """Architectures by utsname.machine: the names of their modules here, each loaded when it is asked for."""
+
+    def __init__(self, modules: Mapping[str, str]) -> None:
+        self._modules = modules
+
+    def __getitem__(self, machine: str) -> Architecture:
+        architecture: Architecture = import_module(f"{__name__}.{self._modules[machine]}").ARCHITECTURE
+        return architecture
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._modules)
+
+    def __len__(self) -> int:
+        return len(self._modules)
+
+
+ARCHITECTURES: Mapping[str, Architecture] = Registry(
+    {
+        "aarch64": "arm64",
+        "arm": "arm",
+        "i686": "i386",
+        "ia64": "ia64",
+        "loongarch64": "loongarch64",
+        "mips64": "mips64",
+        "ppc": "ppc",
+        "ppc64": "ppc64",
+        "riscv64": "riscv64",
+        "s390x": "s390x",
+        "sparc64": "sparc64",
+        "x86_64": "x86_64",
+    }
+)
 
 # Names that hold a processor's model, as a pattern, and the machine they stand for.
 _MODELS = (("i?86", "i686"), ("aarch64*", "aarch64"), ("arm*", "arm"), ("ppc64*", "ppc64"))

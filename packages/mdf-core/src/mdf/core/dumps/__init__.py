@@ -1,19 +1,23 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Opening dumps. Each kind has a module; `open_dump` tells them apart."""
+"""Opening dumps. Each kind has a module, which is loaded for a file of its kind; `open_dump` tells them apart."""
 
 from __future__ import annotations
 
 from contextlib import ExitStack
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from mdf.core.bitmap import Place
 from mdf.core.dumps.dump import Dump
 from mdf.core.dumps.elf import ElfDump
-from mdf.core.dumps.flattened import FlattenedSource, is_flattened
-from mdf.core.dumps.kdump import KdumpFile, is_kdump
 from mdf.core.dumps.source import Source
 from mdf.core.errors import FormatError, MdfError, UnsupportedError
+from mdf.core.formats.diskdump import SIGNATURE as KDUMP
+from mdf.core.formats.flattened import SIGNATURE as FLATTENED
 from mdf.core.formats.vmcoreinfo import Vmcoreinfo
+
+if TYPE_CHECKING:
+    from mdf.core.dumps.kdump import KdumpFile
 
 __all__ = ["Dump", "ElfDump", "KdumpFile", "expect_linux", "is_xen", "open_dump"]
 
@@ -36,17 +40,31 @@ def open_dump(
     with ExitStack() as opened:
         sources = [_source(Path(name), opened, mapped) for name in (path, *others)]
         for source in sources[1:] and sources:
-            if not is_kdump(source):
+            if not _is_kdump(source):
                 raise FormatError(f"{source.path} is not a kdump-compressed dump.", hint="Only such dumps are split.")
-        dump = KdumpFile(*sources, place=place) if is_kdump(sources[0]) else ElfDump(sources[0], given)
+        dump = _kdump(sources, place) if _is_kdump(sources[0]) else ElfDump(sources[0], given)
         opened.pop_all()
         return dump
+
+
+def _is_kdump(source: Source) -> bool:
+    return source.begins_with(KDUMP)
+
+
+def _kdump(sources: list[Source], place: Place | None) -> KdumpFile:
+    from mdf.core.dumps.kdump import KdumpFile
+
+    return KdumpFile(*sources, place=place)
 
 
 def _source(path: Path, opened: ExitStack, mapped: bool) -> Source:
     source = Source(path, mapped=mapped)
     opened.callback(source.close)
-    return FlattenedSource(source) if is_flattened(source) else source
+    if not source.begins_with(FLATTENED):
+        return source
+    from mdf.core.dumps.flattened import FlattenedSource
+
+    return FlattenedSource(source)
 
 
 def expect_linux(dump: Dump) -> None:
@@ -62,3 +80,11 @@ def is_xen(*files: Path) -> bool:
             return dump.xen
     except (MdfError, OSError):
         return False
+
+
+def __getattr__(name: str) -> Any:
+    if name == "KdumpFile":
+        from mdf.core.dumps.kdump import KdumpFile
+
+        return KdumpFile
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -67,11 +67,6 @@ class FlattenedSource(Source):
             at = last
 
 
-def is_flattened(source: Source) -> bool:
-    """Whether the file begins as a flattened stream does."""
-    return source.read_upto(0, 16) == flattened.SIGNATURE.ljust(16, b"\x00")
-
-
 def _records(raw: Source) -> Iterator[Record]:
     if flattened.parse_type(raw.read(0, flattened.HEADER_SIZE, "the header of the stream")) != flattened.TYPE:
         raise FormatError(f"{raw.path}: a flattened stream of an unknown type.")

@@ -143,11 +143,6 @@ def _copied(bitmap: Bitmap, size: int, place: Place) -> Bitmap:
     return copy
 
 
-def is_kdump(source: Source) -> bool:
-    """Whether the file has the signature of a kdump-compressed dump."""
-    return source.read_upto(0, len(diskdump.SIGNATURE)) == diskdump.SIGNATURE
-
-
 def _recognise(source: Source) -> tuple[Layout, MainHeader]:
     """The layout under which the main header makes sense: a possible block size, and bitmaps that fit the memory."""
     for layout in diskdump.layouts():

@@ -62,6 +62,10 @@ class Source:
         size = min(size, max(self.size - offset, 0))
         return self.read(offset, size, "data") if size else b""
 
+    def begins_with(self, signature: bytes) -> bool:
+        """Whether these are the first bytes of the file."""
+        return self.read_upto(0, len(signature)) == signature
+
     def read_into(self, offset: int, buffer: memoryview, what: str) -> None:
         """Fills `buffer` from `offset`."""
         done, size = 0, len(buffer)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import struct
 
-SIGNATURE = b"makedumpfile"
+SIGNATURE = b"makedumpfile".ljust(16, b"\x00")
 HEADER_SIZE = 4096
 TYPE = 1
 VERSION = 1
