@@ -13,7 +13,7 @@ class Case:
     """One way to call makedumpfile: on the vmcore, on a dump made with the options `of`, or without any input.
 
     With `is_stream` that dump is a flattened stream, and comes on standard input. Ours compresses with so many
-    `threads` (0: in the one that reads and writes, as the original; None: it does not compress). `codec` is what the
+    `processes` (0: in the one that reads and writes, as the original; None: it does not compress). `codec` is what the
     original must have been built with. If `copied`, cp of the vmcore takes the original's place: the limit.
     """
 
@@ -22,7 +22,7 @@ class Case:
     of: tuple[str, ...] = ()
     has_input: bool = True
     is_stream: bool = False
-    threads: int | None = 0
+    processes: int | None = 0
     codec: str = ""
     copied: bool = False
 
@@ -32,18 +32,18 @@ CASES = (
     Case("-d 0, cp", ("-d", "0"), copied=True),
     Case("-d 0", ("-d", "0")),
     Case("-c -d 31", ("-c", "-d", "31")),
-    Case("-c -d 31, 2 threads", ("-c", "-d", "31"), threads=2),
+    Case("-c -d 31, 2 processes", ("-c", "-d", "31"), processes=2),
     Case("-c -d 1", ("-c", "-d", "1")),
-    Case("-c -d 1, 2 threads", ("-c", "-d", "1"), threads=2),
+    Case("-c -d 1, 2 processes", ("-c", "-d", "1"), processes=2),
     Case("-l -d 1", ("-l", "-d", "1"), codec="lzo"),
-    Case("-l -d 1, 2 threads", ("-l", "-d", "1"), threads=2, codec="lzo"),
+    Case("-l -d 1, 2 processes", ("-l", "-d", "1"), processes=2, codec="lzo"),
     Case("-p -d 1", ("-p", "-d", "1"), codec="snappy"),
     Case("-z -d 1", ("-z", "-d", "1"), codec="zstd"),
-    Case("-z -d 1, 2 threads", ("-z", "-d", "1"), threads=2, codec="zstd"),
+    Case("-z -d 1, 2 processes", ("-z", "-d", "1"), processes=2, codec="zstd"),
     Case("-E -d 31", ("-E", "-d", "31")),
     Case("refilter", ("-c", "-d", "31"), of=("-c", "-d", "1")),
-    Case("rearrange", ("-R",), of=("-F", "-c", "-d", "1"), is_stream=True, threads=None),
-    Case("start-up", ("-v",), has_input=False, threads=None),
+    Case("rearrange", ("-R",), of=("-F", "-c", "-d", "1"), is_stream=True, processes=None),
+    Case("start-up", ("-v",), has_input=False, processes=None),
 )
 CP, OURS = "cp", "ours"
 
@@ -59,8 +59,8 @@ class Program:
     def run(self, case: Case, source: Path | None, target: Path) -> Usage:
         """What it needs to write the dump `target` of `source`, which is removed, or to run without any."""
         words = (*self.command, *(() if self.name == CP else case.options))
-        if self.name == OURS and case.threads is not None:
-            words += ("--num-threads", str(case.threads))
+        if self.name == OURS and case.processes is not None:
+            words += ("--num-threads", str(case.processes))
         if source is None:
             return measure(words, None, self.environment)
         if case.is_stream:

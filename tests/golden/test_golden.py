@@ -132,12 +132,12 @@ def test_filtering_a_dump_again_gives_what_filtering_the_vmcore_gives(item: str,
     assert sha256(again) == expected(item)["levels"]["31"]["sha256"]
 
 
-@pytest.mark.parametrize("threads", [1, 2, 3])
-def test_any_number_of_threads_gives_the_same_dump(threads: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize("processes", [1, 2, 3])
+def test_any_number_of_processes_gives_the_same_dump(processes: int, tmp_path: Path) -> None:
     item = ITEMS[0]
     one, many = tmp_path / "one", tmp_path / "many"
     capture(Options(vmcore(item), one, dump_levels=(31,), compression="zlib"))
-    capture(Options(vmcore(item), many, dump_levels=(31,), compression="zlib", num_threads=threads))
+    capture(Options(vmcore(item), many, dump_levels=(31,), compression="zlib", num_threads=processes))
     assert sha256(one) == sha256(many)
 
 

@@ -133,8 +133,8 @@ def test_filtering_again_and_more_gives_what_filtering_the_vmcore_gives(item: st
 
 
 @pytest.mark.parametrize("item", ITEMS)
-def test_split_flattened_and_threads_give_the_same_dump(item: str, tmp_path: Path) -> None:
-    direct, stream, other, threads = (tmp_path / name for name in ("direct", "stream", "other", "threads"))
+def test_split_flattened_and_processes_give_the_same_dump(item: str, tmp_path: Path) -> None:
+    direct, stream, other, several = (tmp_path / name for name in ("direct", "stream", "other", "several"))
     run("-X", "-d1", vmcore(item), direct)
     with stream.open("wb") as file:
         run("-F", "-X", "-d1", vmcore(item), stdout=file)
@@ -148,8 +148,8 @@ def test_split_flattened_and_threads_give_the_same_dump(item: str, tmp_path: Pat
     run("--reassemble", tmp_path / "two", tmp_path / "one", other)
     assert sha256(other) == sha256(direct)
     run("-c", "-X", "-d1", vmcore(item), tmp_path / "single")
-    run("-c", "-X", "-d1", "--num-threads", 2, vmcore(item), threads)
-    assert sha256(threads) == sha256(tmp_path / "single")
+    run("-c", "-X", "-d1", "--num-threads", 2, vmcore(item), several)
+    assert sha256(several) == sha256(tmp_path / "single")
 
 
 @pytest.mark.parametrize("item", ITEMS)

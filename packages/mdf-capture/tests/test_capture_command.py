@@ -189,7 +189,7 @@ def test_vtop_of_an_address_that_is_not_mapped(
 
 @pytest.mark.parametrize("options", ["-b 0", "-b 9", "--num-threads 1", "--num-threads 2", "--num-threads 8"])
 @pytest.mark.parametrize("compression", ["", "-c"])
-def test_buffers_and_threads_change_no_byte(options: str, compression: str, vmcore: Path, tmp_path: Path) -> None:
+def test_buffers_and_processes_change_no_byte(options: str, compression: str, vmcore: Path, tmp_path: Path) -> None:
     base = ["--message-level=0", "-d31", *compression.split()]
     assert main([*base, str(vmcore), str(tmp_path / "one")]) == 0
     assert main([*base, *options.split(), str(vmcore), str(tmp_path / "other")]) == 0

@@ -190,12 +190,14 @@ def test_a_page_whose_flags_are_not_those_of_its_size_is_not_taken_over(flags: i
         dump_of(core, tmp_path / "damaged", tmp_path / "again", 0, compression="zlib")
 
 
-@pytest.mark.parametrize("threads", [1, 2, 8])
-def test_any_number_of_threads_and_block_order_writes_the_same_bytes(threads: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize("processes", [1, 2, 8])
+def test_any_number_of_processes_and_block_order_writes_the_same_bytes(processes: int, tmp_path: Path) -> None:
     core = build(random_layout(Spec(), seed=1))
     vmcore = elf_of(core, tmp_path)
     one = dump_of(core, vmcore, tmp_path / "one", 31, compression="zlib")
-    many = dump_of(core, vmcore, tmp_path / "many", 31, compression="zlib", num_threads=threads, block_order=threads)
+    many = dump_of(
+        core, vmcore, tmp_path / "many", 31, compression="zlib", num_threads=processes, block_order=processes
+    )
     assert (tmp_path / "one").read_bytes() == (tmp_path / "many").read_bytes()
     assert one == many
 

@@ -9,7 +9,6 @@ from contextlib import closing
 from mdf.capture.encode import BATCH_BYTES, Encoder, batches
 from mdf.capture.kdump_writer import KdumpWriter
 from mdf.capture.options import Options
-from mdf.capture.processes import encode_in_processes
 from mdf.capture.recode import Recoder
 from mdf.capture.rules import DumpLevel
 from mdf.capture.selection import Selection
@@ -58,6 +57,8 @@ def copy_pages(
     else:
         source = batches(runs, dump.page_size, capacity)
         if workers:
+            from mdf.capture.processes import encode_in_processes  # Most of what it needs is for nothing else.
+
             stream = encode_in_processes(source, encoder, workers, capacity, warn)
         else:
             stream = (encoder.encode(batch) for batch in source)

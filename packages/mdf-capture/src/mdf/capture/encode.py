@@ -58,7 +58,7 @@ class Encoded:
 class Encoder:
     """Reads batches, and encodes them: zero pages are found if `zero`, pages are compressed if there is a codec.
 
-    One encoder is for one thread: some codecs keep state.
+    One encoder is for one process or thread: some codecs keep state.
     """
 
     def __init__(self, dump: Dump, *, zero: bool, codec: Codec | None) -> None:
