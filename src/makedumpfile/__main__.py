@@ -8,8 +8,7 @@ from collections.abc import Callable, Sequence
 from importlib import import_module
 from pathlib import Path
 
-from makedumpfile.manual import MANUAL
-from mdf.core.command import run_main
+from mdf.core.command import answers, run_main
 from mdf.core.commandline import ParsedArguments, spelled_out
 from mdf.core.errors import UnsupportedError
 from mdf.core.messages import Messages
@@ -35,7 +34,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = sys.argv[1:] if argv is None else list(argv)
 
     def answer(parsed: ParsedArguments, messages: Messages) -> int:
-        if MANUAL.answers(parsed, messages):
+        if answers(parsed, messages, "makedumpfile", "makedumpfile.manual:MANUAL"):
             return 0
         check(parsed)
         mode = _mode(parsed)

@@ -28,8 +28,8 @@ LAYERS = {
     "rules": ("errors", "options", "lenient", "commandline"),
     "help": ("options",),
     "version": ("__version__",),
-    "manual": ("messages", "options", "commandline", "help", "version"),
-    "command": ("errors", "messages", "lenient", "commandline", "manual"),
+    "manual": ("options", "help"),
+    "command": ("errors", "messages", "lenient", "commandline", "version"),
 }
 
 # The distribution that brings a module, where the names differ.

@@ -34,7 +34,7 @@ def command(ran: list[ParsedArguments]) -> Command:
             raise UsageError("bad operand", hint=INVALID)
         return lambda messages: ran.append(parsed)
 
-    return Command(MANUAL, prepare)
+    return Command("mdf-test", f"{__name__}:MANUAL", prepare)
 
 
 def test_a_command_that_ran_says_completed(capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,7 +6,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from mdf.capture.manual import MANUAL
 from mdf.capture.options import Options
 from mdf.core.command import Command
 from mdf.core.commandline import ParsedArguments
@@ -44,7 +43,7 @@ def _check(parsed: ParsedArguments, messages: Messages) -> int:
     return verdict.exit_status
 
 
-COMMAND = Command(MANUAL, _prepare)
+COMMAND = Command("mdf-capture", "mdf.capture.manual:MANUAL", _prepare)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

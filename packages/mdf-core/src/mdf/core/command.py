@@ -7,11 +7,11 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 
 from mdf.core.commandline import ParsedArguments, message_level, parse, writes_to_stdout
 from mdf.core.errors import MdfError, UsageError
 from mdf.core.lenient import LiteralUsageError
-from mdf.core.manual import Manual
 from mdf.core.messages import Level, Messages
 
 COMPLETED = "\nmakedumpfile Completed."
@@ -22,12 +22,12 @@ FAILED = "\nmakedumpfile Failed."
 class Command:
     """A command: `prepare` checks the arguments and returns what is to be run.
 
-    What is run may return an exit status (an int); then it has said itself how it ended.
-
-    `implied` is the option that the command's name stands for, if any.
+    `manual` is where its `Manual` is, as "module:name". What is run may return an exit status (an int); then it has
+    said itself how it ended. `implied` is the option that the command's name stands for, if any.
     """
 
-    manual: Manual
+    name: str
+    manual: str
     prepare: Callable[[ParsedArguments], Callable[[Messages], object]]
     implied: str = ""
 
@@ -36,13 +36,25 @@ class Command:
         return run_main(self._answer, argv, implied=self.implied)
 
     def _answer(self, parsed: ParsedArguments, messages: Messages) -> int | None:
-        if self.manual.answers(parsed, messages):
+        if answers(parsed, messages, self.name, self.manual):
             return 0
         run = self.prepare(parsed)
         if parsed.has("check_params"):
             return 0
         result = run(messages)
         return result if isinstance(result, int) else None
+
+
+def answers(parsed: ParsedArguments, messages: Messages, name: str, manual: str) -> bool:
+    """Prints what `-h` or `-v` ask for of the command `name`; whether there was one of them. See `Command`."""
+    if parsed.has("help"):
+        module, _, constant = manual.partition(":")
+        messages.common(getattr(import_module(module), constant).help_text(), end="")
+    elif parsed.has("version"):
+        from mdf.core.version import version_text
+
+        messages.common(version_text(name))
+    return parsed.has("help") or parsed.has("version")
 
 
 def run_main(

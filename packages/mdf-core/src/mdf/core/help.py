@@ -19,12 +19,12 @@ def parser(name: str, description: str, usage: tuple[str, ...], modes: Mode) -> 
     )
     if hasattr(result, "color"):  # Since Python 3.14 help is colored.
         result.color = False
-    for group in GROUPS:
-        options = [option for option in group.options if option.modes & modes]
-        shown = result.add_argument_group(group.title) if options else result
-        for option in options:
+    for title, options in GROUPS.items():
+        shown = [option for option in options if option.modes & modes]
+        group = result.add_argument_group(title) if shown else result
+        for option in shown:
             if option.metavar:
-                shown.add_argument(*option.flags, dest=option.name, metavar=option.metavar, help=option.help)
+                group.add_argument(*option.flags, dest=option.name, metavar=option.metavar, help=option.help)
             else:
-                shown.add_argument(*option.flags, dest=option.name, action="store_true", help=option.help)
+                group.add_argument(*option.flags, dest=option.name, action="store_true", help=option.help)
     return result

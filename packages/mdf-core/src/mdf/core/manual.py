@@ -1,13 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What a command says about itself: its help, its version, and the text of its manual page."""
+"""What a command says about itself: its help, and the text of its manual page. Only `-h` needs it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from mdf.core.commandline import ParsedArguments
-from mdf.core.messages import Messages
 from mdf.core.options import Mode
 
 if TYPE_CHECKING:
@@ -36,16 +34,6 @@ class Manual:
     usage: tuple[str, ...]
     modes: Mode
     sections: tuple[Section, ...] = ()
-
-    def answers(self, parsed: ParsedArguments, messages: Messages) -> bool:
-        """Prints what `-h` or `-v` ask for; whether there was one of them."""
-        if parsed.has("help"):
-            messages.common(self.help_text(), end="")
-        elif parsed.has("version"):
-            from mdf.core.version import version_text
-
-            messages.common(version_text(self.name))
-        return parsed.has("help") or parsed.has("version")
 
     def help_text(self) -> str:
         """The text of `-h`: usage, options, and the sections that belong there."""

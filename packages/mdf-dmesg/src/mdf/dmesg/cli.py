@@ -14,7 +14,6 @@ from mdf.core.errors import FormatError, UsageError
 from mdf.core.messages import Messages
 from mdf.core.options import Mode
 from mdf.core.rules import mode_of
-from mdf.dmesg.manual import MANUAL
 from mdf.dmesg.options import Options
 
 if TYPE_CHECKING:
@@ -29,7 +28,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit status."""
     given = sys.argv[1:] if argv is None else argv
     arguments = [argument for argument in given if argument != _JSON]
-    command = Command(MANUAL, partial(_prepare, json=_JSON in given), implied=_IMPLIED)
+    command = Command("mdf-dmesg", "mdf.dmesg.manual:MANUAL", partial(_prepare, json=_JSON in given), implied=_IMPLIED)
     return command.main([*_PRINTING, *arguments] if _prints(arguments) else arguments)
 
 

@@ -8,7 +8,6 @@ from collections.abc import Callable, Sequence
 from mdf.core.command import Command
 from mdf.core.commandline import ParsedArguments
 from mdf.core.messages import Messages
-from mdf.split.manual import SPLIT
 from mdf.split.options import SplitOptions
 
 
@@ -26,7 +25,7 @@ def _run(options: SplitOptions, messages: Messages) -> None:
     messages.common(f"\nThe dumpfiles are saved to {', '.join(names)}, and {last}.")
 
 
-COMMAND = Command(SPLIT, _prepare, implied="split")
+COMMAND = Command("mdf-split", "mdf.split.manual:SPLIT", _prepare, implied="split")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

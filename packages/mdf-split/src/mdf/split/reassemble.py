@@ -11,7 +11,6 @@ from mdf.core.commandline import ParsedArguments
 from mdf.core.messages import Messages
 from mdf.core.options import Mode
 from mdf.core.rules import check, expect_mode
-from mdf.split.manual import REASSEMBLE
 
 
 def _prepare(parsed: ParsedArguments) -> Callable[[Messages], None]:
@@ -32,7 +31,7 @@ def _run(parsed: ParsedArguments, messages: Messages) -> None:
     messages.common(f"\nThe dumpfile is saved to {dumpfile}.")
 
 
-COMMAND = Command(REASSEMBLE, _prepare, implied="reassemble")
+COMMAND = Command("mdf-reassemble", "mdf.split.manual:REASSEMBLE", _prepare, implied="reassemble")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

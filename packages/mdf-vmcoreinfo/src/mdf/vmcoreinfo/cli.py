@@ -18,7 +18,6 @@ from mdf.core.messages import Messages
 from mdf.core.options import Mode
 from mdf.core.paths import same_file
 from mdf.core.rules import check, expect_mode, mode_of
-from mdf.vmcoreinfo.manual import MANUAL
 
 
 def _prepare(parsed: ParsedArguments) -> Callable[[Messages], None]:
@@ -120,7 +119,7 @@ class Request:
         return missing_text(find(self.vmlinux)) if self.missing else _text(self.vmlinux)
 
 
-COMMAND = Command(MANUAL, _prepare)
+COMMAND = Command("mdf-vmcoreinfo", "mdf.vmcoreinfo.manual:MANUAL", _prepare)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

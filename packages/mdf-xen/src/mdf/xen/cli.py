@@ -12,7 +12,6 @@ from mdf.core.commandline import ParsedArguments
 from mdf.core.messages import Messages
 from mdf.core.options import Mode
 from mdf.core.rules import check, expect_mode, mode_of
-from mdf.xen.manual import MANUAL
 from mdf.xen.options import MODES, XenOptions
 
 
@@ -65,7 +64,7 @@ def _hypervisor_log(options: XenOptions, messages: Messages) -> None:
     messages.common(f"\nThe dmesg log is saved to {target or 'STDOUT'}.")
 
 
-COMMAND = Command(MANUAL, _prepare)
+COMMAND = Command("mdf-xen", "mdf.xen.manual:MANUAL", _prepare)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
