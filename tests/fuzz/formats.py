@@ -13,7 +13,7 @@ from mdf.capture.layout import page_layout
 from mdf.core.commandline import parse
 from mdf.core.debuginfo.btf import read_btf
 from mdf.core.debuginfo.find import find
-from mdf.core.debuginfo.types import Wanted
+from mdf.core.debuginfo.wanted import Wanted
 from mdf.core.dumps import open_dump
 from mdf.core.dumps.codecs import CODECS, PageDecoder
 from mdf.core.dumps.dump import NoteSegment

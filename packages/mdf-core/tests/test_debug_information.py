@@ -18,8 +18,9 @@ import pytest
 from debuginfo import Array, Const, Dwarf, Elf, Enum, Int, Order, Pointer, Struct, Type, Typedef, Variable, btf
 from mdf.core.debuginfo import dwarf as reader
 from mdf.core.debuginfo.btf import read_btf
-from mdf.core.debuginfo.types import Member, Structure, Types, Wanted
+from mdf.core.debuginfo.types import Member, Structure
 from mdf.core.debuginfo.vmlinux import Vmlinux
+from mdf.core.debuginfo.wanted import Types, Wanted
 from mdf.core.errors import FormatError, InputError, MdfError, MissingInfoError, UnsupportedError
 
 LONG = Int("long", 8)

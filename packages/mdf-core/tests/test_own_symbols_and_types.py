@@ -21,7 +21,7 @@ from factory.kallsyms import FORMS, compressed, names_and_markers, put_kallsyms
 from mdf.core.debuginfo.btf import read_btf
 from mdf.core.debuginfo.btf_search import BtfSearch
 from mdf.core.debuginfo.kallsyms import CODES, Encoding, Names, token_texts
-from mdf.core.debuginfo.types import Wanted
+from mdf.core.debuginfo.wanted import Wanted
 from mdf.core.dumps import open_dump
 from mdf.core.errors import FormatError, MdfError, MissingInfoError
 from mdf.core.kernel import Kernel

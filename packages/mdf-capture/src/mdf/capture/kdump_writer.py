@@ -11,15 +11,18 @@ import sys
 from array import array
 from dataclasses import dataclass, replace
 from itertools import accumulate
+from typing import TYPE_CHECKING
 
 from mdf.capture.encode import Encoded
 from mdf.capture.page_area import BlockedArea, DirectArea, PageArea
 from mdf.capture.rules import DumpLevel
 from mdf.capture.sinks import Sink
 from mdf.core.bitmap import Bitmap
-from mdf.core.dumps.codecs import Codec
 from mdf.core.formats import diskdump
 from mdf.core.formats.diskdump import DESCRIPTOR_SIZE, UINT32_MAX, Flag, Layout, MainHeader, SubHeader
+
+if TYPE_CHECKING:
+    from mdf.core.dumps.codecs import Codec
 
 _BITMAP_STEP = 4 << 20
 _BITMAP_BLOCK = 1 << 12

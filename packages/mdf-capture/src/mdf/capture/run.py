@@ -5,10 +5,10 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from mdf.capture.analysis import LINUX, Analysis
 from mdf.capture.copy import copy_pages
-from mdf.capture.elf_writer import RUN_LEFT_OUT, ElfWriter, exclude_zero_pages, pieces
 from mdf.capture.options import Options
 from mdf.capture.report import Report
 from mdf.capture.rules import DumpLevel
@@ -16,10 +16,13 @@ from mdf.capture.selection import Selection
 from mdf.capture.sinks import FileSink, FlattenedSink, NullSink, Sink
 from mdf.capture.steps import check_request, first_level_that_fits, surveyed
 from mdf.capture.survey import Survey
+from mdf.core.bitmap import Bitmap
 from mdf.core.dumps import ElfDump
-from mdf.core.dumps.codecs import Codec
 from mdf.core.errors import NoSpaceError, UsageError
 from mdf.core.messages import Messages, Progress
+
+if TYPE_CHECKING:
+    from mdf.core.dumps.codecs import Codec
 
 
 def capture(options: Options, messages: Messages | None = None, analysis: Analysis = LINUX) -> Report:
@@ -49,20 +52,13 @@ class _Run:
         """Makes a dump of one level."""
         options, dump = self.options, self.seen.dump
         selection = self.analysis.select(self.seen, requested, self.messages, elf=options.elf)
-        keep = selection.keep
-        zero = 0
-        if options.elf and selection.level & DumpLevel.ZERO:
-            with self.messages.step("Excluding zero pages") as progress:
-                found = exclude_zero_pages(dump, keep, progress)
-            zero = sum(found.count(start, end) for start, end in self.seen.windows(True))
+        zero = self._exclude_zero_pages(selection.keep) if options.elf and selection.level & DumpLevel.ZERO else 0
         sink = self._sink()
         elf_excluded = None
         try:
             with self.messages.step("Copying data", eta=True) as progress:
                 if isinstance(dump, ElfDump) and options.elf:
-                    cut = pieces(dump, keep)
-                    ElfWriter(sink, dump, cut).write(progress)
-                    elf_excluded = sum(piece.left_out for piece in cut if piece.final or piece.left_out >= RUN_LEFT_OUT)
+                    elf_excluded = _write_elf(dump, selection.keep, sink, progress)
                 else:
                     zero = self._copy(selection, sink, progress)
         except BaseException as error:
@@ -73,6 +69,13 @@ class _Run:
         sink.close()
         self.messages.progress("")
         return selection.report(zero, sink.written, elf_excluded)
+
+    def _exclude_zero_pages(self, keep: Bitmap) -> int:
+        from mdf.capture.elf_writer import exclude_zero_pages
+
+        with self.messages.step("Excluding zero pages") as progress:
+            found = exclude_zero_pages(self.seen.dump, keep, progress)
+        return sum(found.count(start, end) for start, end in self.seen.windows(True))
 
     def _sink(self) -> Sink:
         options = self.options
@@ -88,3 +91,12 @@ class _Run:
         writer = copy_pages(selection, self.options, self.codec, sink, lambda pfn: progress.update(pfn, size), warn)
         writer.seal()
         return writer.zero_pages
+
+
+def _write_elf(dump: ElfDump, keep: Bitmap, sink: Sink, progress: Progress) -> int:
+    """Writes an ELF dump; returns the number of pages that are not in it."""
+    from mdf.capture.elf_writer import RUN_LEFT_OUT, ElfWriter, pieces
+
+    cut = pieces(dump, keep)
+    ElfWriter(sink, dump, cut).write(progress)
+    return sum(piece.left_out for piece in cut if piece.final or piece.left_out >= RUN_LEFT_OUT)

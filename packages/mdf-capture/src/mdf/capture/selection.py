@@ -6,11 +6,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from mdf.capture.free_lists import exclude_free_pages
 from mdf.capture.page_filter import KnownKernel, SeePages, exclude_pages, needs_scan
 from mdf.capture.report import Report
 from mdf.capture.rules import DumpLevel, Kind
-from mdf.capture.selfcheck import OwnWords, SelfCheck, asked_for, described, without
 from mdf.capture.survey import Survey
 from mdf.core.bitmap import Bitmap
 from mdf.core.dumps import Dump
@@ -71,6 +69,9 @@ def select(seen: Survey, requested: int, messages: Messages, *, elf: bool = Fals
 
 def _checked(seen: Survey, known: KnownKernel, level: int, messages: Messages, elf: bool) -> Selection:
     """The same, without the classes of pages that can't be right: these are kept, until there is no doubt."""
+    # Here, because a filter that is trusted does without.
+    from mdf.capture.selfcheck import OwnWords, SelfCheck, asked_for, described, without
+
     doubted: set[Kind] = set()
     words, twice = OwnWords(known.kernel), _covered_twice(seen.windows(elf))
     while True:
@@ -125,6 +126,8 @@ def exclude(
             for window in seen.windows(elf):
                 exclude_pages(known, scan_level, keep, window, counters, messages.common, progress, see)
     if level & DumpLevel.FREE and not seen.by_struct_page:
+        from mdf.capture.free_lists import exclude_free_pages
+
         messages.debug("Free pages are found by the lists of the buddy system.")
         with messages.step("Excluding free pages"):
             counters[Kind.FREE] += exclude_free_pages(known.kernel, known.pieces, keep)

@@ -7,19 +7,21 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mdf.capture.analysis import Analysis
 from mdf.capture.options import Options
 from mdf.capture.report import Report
 from mdf.capture.sinks import check_output, remove_output
 from mdf.capture.survey import Survey
-from mdf.capture.vtop import show_translation
 from mdf.core.bitmap import Place
 from mdf.core.dumps import open_dump
-from mdf.core.dumps.codecs import Codec, codec_named
 from mdf.core.errors import NoSpaceError
 from mdf.core.kernel import given_info
 from mdf.core.messages import Messages
+
+if TYPE_CHECKING:
+    from mdf.core.dumps.codecs import Codec
 
 
 def check_request(options: Options, outputs: Sequence[Path]) -> Codec | None:
@@ -28,9 +30,12 @@ def check_request(options: Options, outputs: Sequence[Path]) -> Codec | None:
     for path in outputs:
         for vmcore in options.vmcores:
             check_output(path, vmcore, options.force)
-    codec = codec_named(options.compression) if options.compression else None
-    if codec:
-        codec.packer()  # A missing one shows before anything is written.
+    if options.compression is None:
+        return None
+    from mdf.core.dumps.codecs import codec_named
+
+    codec = codec_named(options.compression)
+    codec.packer()  # A missing one shows before anything is written.
     return codec
 
 
@@ -44,6 +49,8 @@ def surveyed(options: Options, messages: Messages, analysis: Analysis, files: in
             messages.common(f"{options.vmcore} is an incomplete dump: pages are missing in it.")
         seen = analysis.survey(dump, options, messages, files, given)
         if options.vtop is not None and seen.known:
+            from mdf.capture.vtop import show_translation
+
             show_translation(seen.known.kernel, options.vtop, messages)
         yield seen
 

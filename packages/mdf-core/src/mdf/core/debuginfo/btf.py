@@ -1,59 +1,19 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""BTF: the compact type information that kernels since 5.2 carry in their section .BTF (include/uapi/linux/btf.h)."""
+"""Reading a whole BTF for the types with wanted names."""
 
 from __future__ import annotations
 
-import enum
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import islice
 
-from mdf.core.debuginfo.types import MAX_DEPTH, Member, Members, Types, Wanted, offsets_in
+from mdf.core.debuginfo.btf_format import TAIL, Kind, Sections
+from mdf.core.debuginfo.types import MAX_DEPTH, Member, Members, offsets_in
+from mdf.core.debuginfo.wanted import Types, Wanted
 from mdf.core.errors import FormatError
-from mdf.core.formats.elf import ByteOrder, prefix
+from mdf.core.formats.elf import prefix
 
-MAGIC = 0xEB9F
 _KIND_FLAG = 1 << 31
-
-
-class Kind(enum.IntEnum):
-    """The kinds of types."""
-
-    INT = 1
-    PTR = 2
-    ARRAY = 3
-    STRUCT = 4
-    UNION = 5
-    ENUM = 6
-    FWD = 7
-    TYPEDEF = 8
-    VOLATILE = 9
-    CONST = 10
-    RESTRICT = 11
-    FUNC = 12
-    FUNC_PROTO = 13
-    VAR = 14
-    DATASEC = 15
-    FLOAT = 16
-    DECL_TAG = 17
-    TYPE_TAG = 18
-    ENUM64 = 19
-
-
-# What follows the 12 bytes all types begin with: bytes once, and bytes for each of `vlen` elements.
-TAIL = dict.fromkeys(Kind, (0, 0)) | {
-    Kind.INT: (4, 0),
-    Kind.ARRAY: (12, 0),
-    Kind.STRUCT: (0, 12),
-    Kind.UNION: (0, 12),
-    Kind.ENUM: (0, 8),
-    Kind.FUNC_PROTO: (0, 8),
-    Kind.VAR: (4, 0),
-    Kind.DATASEC: (0, 12),
-    Kind.DECL_TAG: (4, 0),
-    Kind.ENUM64: (0, 12),
-}
 _COMPOSITE = (Kind.STRUCT, Kind.UNION)
 _ALIASES = (Kind.TYPEDEF, Kind.VOLATILE, Kind.CONST, Kind.RESTRICT, Kind.TYPE_TAG)
 
@@ -61,34 +21,6 @@ _ALIASES = (Kind.TYPEDEF, Kind.VOLATILE, Kind.CONST, Kind.RESTRICT, Kind.TYPE_TA
 def read_btf(data: bytes, wanted: Wanted) -> Types:
     """The wanted types. BTF does not know source files. Raises FormatError for damaged data."""
     return _Btf(data, wanted).types
-
-
-@dataclass(frozen=True)
-class Sections:
-    """Where the types are in `data`, [types, types_end), and the table of strings; in bytes."""
-
-    byteorder: ByteOrder
-    types: int
-    types_end: int
-    strings: bytes
-
-    @classmethod
-    def of(cls, data: bytes) -> Sections:
-        """Raises FormatError for data that does not begin with a header, or does not have what that names."""
-        magics = {MAGIC.to_bytes(2, order): order for order in ("little", "big")}
-        if len(data) < 24 or data[:2] not in magics:
-            raise FormatError("BTF: no header with the magic number eb9f at byte 0")
-        byteorder: ByteOrder = magics[data[:2]]  # type: ignore[assignment]
-        order = prefix(byteorder)
-        version, _, header, type_off, type_len, str_off, str_len = struct.unpack_from(f"{order}BB5I", data, 2)
-        if version != 1:
-            raise FormatError(f"BTF: version {version} at byte 2 is not known")
-        if header < 24 or max(header + type_off + type_len, header + str_off + str_len) > len(data):
-            raise FormatError(
-                f"BTF: the header at byte 0 names types or strings beyond the {len(data)} bytes there are"
-            )
-        types, strings = header + type_off, header + str_off
-        return cls(byteorder, types, types + type_len, data[strings : strings + str_len])
 
 
 class _Btf:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from itertools import islice
 from struct import Struct
 
-from mdf.core.debuginfo.btf import TAIL, Kind, Sections
+from mdf.core.debuginfo.btf_format import TAIL, Kind, Sections
 from mdf.core.debuginfo.types import MAX_DEPTH, MAX_MEMBERS, Member, Members, Structure, offsets_in
 from mdf.core.errors import FormatError
 from mdf.core.formats.elf import prefix

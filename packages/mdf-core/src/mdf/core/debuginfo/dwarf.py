@@ -6,8 +6,9 @@ from __future__ import annotations
 from typing import Any, BinaryIO
 
 from mdf.core.debuginfo.dies import children, name_of, number_of
-from mdf.core.debuginfo.types import MAX_DEPTH, Member, Members, Types, Wanted
+from mdf.core.debuginfo.types import MAX_DEPTH, Member, Members
 from mdf.core.debuginfo.units import Units
+from mdf.core.debuginfo.wanted import Types, Wanted
 from mdf.core.errors import FormatError, MissingPackageError
 
 # Where the kernel defines or uses what is wanted: the first that know most come first.

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from mdf.core.debuginfo.keys import LINUX, Kind, Row
 from mdf.core.debuginfo.symbols import Symbol
-from mdf.core.debuginfo.types import Types, Wanted
 from mdf.core.debuginfo.vmlinux import Vmlinux
+from mdf.core.debuginfo.wanted import Types, Wanted
 from mdf.core.errors import MissingInfoError
 from mdf.core.formats.vmcoreinfo import Vmcoreinfo
 

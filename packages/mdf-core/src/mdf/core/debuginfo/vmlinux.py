@@ -13,7 +13,7 @@ from types import TracebackType
 from mdf.core.debuginfo.btf import read_btf
 from mdf.core.debuginfo.sections import SHT_NOTE, SHT_PROGBITS, SHT_SYMTAB, Sections
 from mdf.core.debuginfo.symbols import Symbol, SymbolTable
-from mdf.core.debuginfo.types import Types, Wanted
+from mdf.core.debuginfo.wanted import Types, Wanted
 from mdf.core.errors import FormatError, InputError, MdfError, MissingInfoError, UnsupportedError
 from mdf.core.formats.elf import MACHINES, ByteOrder, ElfHeader, notes
 
