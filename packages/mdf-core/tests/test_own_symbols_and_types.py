@@ -60,6 +60,24 @@ def test_a_name_is_found_only_where_one_begins() -> None:
     assert Names(table, 3, Encoding([bytes([code]) for code in range(CODES)]), "little").number("abc") == 1
 
 
+def test_a_name_whose_end_thousands_share_is_found_by_all_of_it() -> None:
+    names = [*(f"Dx{number}zz".encode() for number in range(5000)), b"bzz"]
+    table, _ = names_and_markers(names, "little")
+    found = Names(table, len(names), Encoding([bytes([code]) for code in range(CODES)]), "little")
+    assert found.number("zz") == 5000
+    assert found.number("z") is None
+
+
+def test_symbols_of_a_name_are_encoded_as_the_text_of_a_type_and_the_name() -> None:
+    names = made_names(600)
+    _, texts = compressed([f"{'DbTr'[number % 4]}{name}".encode() for number, name in enumerate(names)])
+    encoding = Encoding(texts)
+    for name in [*names[::20], "D", "Dvm_zone", "no_such_name"]:
+        assert encoding.symbols(name) == [
+            encoding.encode(f"{letter}{name}".encode()) for letter in "DdBbRrTtAaVvWwSsGg"
+        ]
+
+
 def made(release: str = "6.1.0", **changes: Any) -> Vmcore:
     return build(Spec(release=release, ram=(Ram(0x1000, 0x9F000), Ram(MIB, 24 * MIB)), **changes))
 

@@ -69,10 +69,10 @@ class Columns:
 
     def equals(self, offset: int, size: int, value: int) -> int:
         """Whether a field of `size` bytes has a value, which may be negative."""
-        mask = self.all
+        differs = 0
         for byte in reversed(range(size)):
-            differs = self._any(self._column(offset, size, byte) ^ (value >> 8 * byte & 0xFF) * self.all)
-            mask = but_not(mask, differs)
-            if not mask:
-                break
-        return mask
+            differs |= self._column(offset, size, byte) ^ (value >> 8 * byte & 0xFF) * self.all
+            # The highest byte often says that none has it.
+            if byte == size - 1 and self._any(differs) == self.all:
+                return 0
+        return self.all ^ self._any(differs)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from struct import Struct, unpack_from
 
 from mdf.core.errors import FormatError
@@ -19,7 +19,7 @@ from mdf.core.formats.elf import ByteOrder, prefix
 
 CODES = 256
 # The letters of symbols that are data or mark a place; upper case is global.
-_TYPES = "DdBbRrTtAaVvWwSsGg"
+_TYPES = [bytes([letter]) for letter in b"DdBbRrTtAaVvWwSsGg"]
 # KSYM_NAME_LEN, which a token is shorter than.
 _NAME_MAX = 512
 # A marker for so many names.
@@ -28,8 +28,6 @@ _STRIDE = 256
 _LONG = 0x80
 # Names that end like the wanted one are looked at up to this number: a table of nothing else is no kernel's.
 _LOOKED_AT_MAX = 1 << 12
-# Bytes that few names have in common.
-_RARE = 4
 
 
 def token_texts(table: bytes, index: bytes, byteorder: ByteOrder) -> list[bytes]:
@@ -51,17 +49,31 @@ class Encoding:
 
     def __init__(self, texts: Sequence[bytes]) -> None:
         self._steps: list[tuple[bytes, bytes]] = []
+        self._texts: list[bytes] = []  # Of the code that each step makes.
         for code in reversed(range(len(texts))):
             if len(texts[code]) > 1:
                 pair = self.encode(texts[code])
                 if len(pair) == 2:
                     self._steps.append((pair, bytes([code])))
+                    self._texts.append(texts[code])
 
     def encode(self, text: bytes) -> bytes:
         """The codes of a text; a letter that was not merged is its own code."""
-        for pair, code in self._steps:
-            text = text.replace(pair, code)
-        return text
+        return _merged(text, self._steps)
+
+    def symbols(self, name: str) -> list[bytes]:
+        """The codes of the symbols that have this name, one for each type."""
+        wanted, steps = name.encode(), []
+        for step, text in zip(self._steps, self._texts, strict=True):
+            if text in wanted or wanted.startswith(text[1:]):  # Else it stands nowhere in a type and this name.
+                steps.append(step)
+        return [_merged(letter + wanted, steps) for letter in _TYPES]
+
+
+def _merged(text: bytes, steps: Iterable[tuple[bytes, bytes]]) -> bytes:
+    for pair, code in steps:
+        text = text.replace(pair, code)
+    return text
 
 
 class Names:
@@ -80,15 +92,20 @@ class Names:
 
         Raises FormatError for a table that is none.
         """
-        encoded = (self._encoding.encode(f"{letter}{name}".encode()) for letter in _TYPES)
-        entries = [_length(len(codes)) + codes for codes in encoded]
-        # Encodings differ in their first codes: one search is for all letters, if what they share is rare enough.
-        tail = _common_tail(entries)
-        for searched in [tail] if len(tail) >= _RARE else entries:
-            for end in self._ends(searched):
-                for start in (end - len(entry) for entry in entries if self._data.endswith(entry, 0, end)):
-                    if (number := self._number_at(start)) is not None:
-                        return number
+        entries = [_length(len(codes)) + codes for codes in self._encoding.symbols(name)]
+        try:
+            # Encodings differ in their first codes: one search is for all letters.
+            return self._search(_common_tail(entries), entries)
+        except FormatError:  # What they share is too common.
+            found = (self._search(entry, [entry]) for entry in entries)
+            return next((number for number in found if number is not None), None)
+
+    def _search(self, searched: bytes, entries: Sequence[bytes]) -> int | None:
+        """The number of the first name whose entry is one of those that end in `searched`."""
+        for end in self._ends(searched):
+            for start in (end - len(entry) for entry in entries if self._data.endswith(entry, 0, end)):
+                if (number := self._number_at(start)) is not None:
+                    return number
         return None
 
     def _ends(self, searched: bytes) -> Iterator[int]:

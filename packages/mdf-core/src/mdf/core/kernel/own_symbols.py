@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import cached_property
+from itertools import islice
 
 from mdf.core.debuginfo.kallsyms import CODES, Encoding, Names, token_texts
 from mdf.core.errors import FormatError, MissingInfoError
@@ -13,7 +14,8 @@ from mdf.core.kernel.kernel import Kernel
 # Several times what the largest kernels have.
 _SYMBOLS_MAX, _NAMES_MAX, _TOKENS_MAX = 1 << 22, 1 << 25, 1 << 16
 # VMCOREINFO has the addresses of these, which tell how the table keeps addresses.
-_ANCHORS = ("init_uts_ns", "_stext", "swapper_pg_dir")
+_ANCHORS = ("_stext", "init_uts_ns", "swapper_pg_dir")
+_ANCHORS_NEEDED = 2
 
 
 class OwnSymbols:
@@ -51,10 +53,10 @@ class OwnSymbols:
     def _scheme(self) -> Callable[[int], int]:
         """How the table keeps addresses: the way in which the symbols that VMCOREINFO names are where it says."""
         info = self._kernel.info
-        known = {name: info.symbol(name) for name in _ANCHORS}
-        anchors = [(self._names.number(name), address) for name, address in known.items() if address is not None]
+        known = ((self._names.number(name), at) for name in _ANCHORS if (at := info.symbol(name)) is not None)
+        anchors = list(islice(((number, at) for number, at in known if number is not None), _ANCHORS_NEEDED))
         for scheme in self._schemes():
-            if anchors and all(number is None or scheme(number) & self._mask == at for number, at in anchors):
+            if anchors and all(scheme(number) & self._mask == at for number, at in anchors):
                 return scheme
         raise FormatError("kallsyms: the addresses of the kernel's table are not those of vmcoreinfo")
 
