@@ -50,7 +50,7 @@ class Invariants:
         self._refcount = kernel.info.offset("page._refcount", "page._count")
         self._every = max(-(-max_mapnr // CHUNK) // _CHUNKS_MAX, 1)
         top = kernel.machine.kernel_base >> kernel.dump.bits - 8
-        self._below = bytes(byte < top for byte in range(256))
+        self._below = bytes(byte < top for byte in range(256)) if top else None
         self.tally: Counter[str] = Counter()
 
     def see(self, pages: Pages, kinds: bytearray) -> None:
@@ -98,11 +98,12 @@ class Invariants:
             self.tally[f"{name}: {contradiction}"] += wrong.bit_count()
 
     def _without_pointer(self, pages: Pages) -> int:
-        """Pages whose mapping is no kernel address, by its highest byte."""
+        """Pages whose mapping is no kernel address, by its highest byte; where that may be 0, those without any."""
         offset, size = self._layout.mapping, self._layout.long_size
+        if self._below is None:
+            return pages.equals(offset, size, 0)
         highest = offset + (size - 1 if self._layout.byteorder == "little" else 0)
-        low = int.from_bytes(pages.bytes_at(highest).translate(self._below), "little")
-        return low | pages.equals(offset, size, 0)
+        return int.from_bytes(pages.bytes_at(highest).translate(self._below), "little")
 
     def _see_private(self, pages: Pages, files: int) -> None:
         offset = self._layout.private

@@ -31,7 +31,7 @@ class _Btf:
         self._end = sections.types_end
         self._three = struct.Struct(order + "3I")
         self._two = struct.Struct(order + "2I")
-        self._strings = sections.strings
+        self._strings = data[sections.strings : sections.strings_end]
         names = {offset: name for name in wanted.names for offset in offsets_in(self._strings, name)}
         self._constants = {offset: name for offset, name in names.items() if name in wanted.constants}
         self._positions = [0]  # By type id; 0 is void.

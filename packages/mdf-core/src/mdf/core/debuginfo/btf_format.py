@@ -54,12 +54,13 @@ TAIL = dict.fromkeys(Kind, (0, 0)) | {
 
 @dataclass(frozen=True)
 class Sections:
-    """Where the types are in `data`, [types, types_end), and the table of strings; in bytes."""
+    """Where in the data the types are, [types, types_end), and the table of strings, [strings, strings_end)."""
 
     byteorder: ByteOrder
     types: int
     types_end: int
-    strings: bytes
+    strings: int
+    strings_end: int
 
     @classmethod
     def of(cls, data: bytes) -> Sections:
@@ -77,4 +78,4 @@ class Sections:
                 f"BTF: the header at byte 0 names types or strings beyond the {len(data)} bytes there are"
             )
         types, strings = header + type_off, header + str_off
-        return cls(byteorder, types, types + type_len, data[strings : strings + str_len])
+        return cls(byteorder, types, types + type_len, strings, strings + str_len)

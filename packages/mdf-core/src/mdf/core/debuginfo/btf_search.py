@@ -62,11 +62,12 @@ class BtfSearch:
 
     def _offsets(self, name: str) -> Iterator[int]:
         """Where the name is in the strings: first by itself, then as the tail of another."""
-        strings = self._sections.strings
-        alone = strings.find(f"\x00{name}\x00".encode()) + 1
-        if alone:
+        start, end = self._sections.strings, self._sections.strings_end
+        alone = self._data.find(f"\x00{name}\x00".encode(), start, end) + 1 - start
+        if alone > 0:
             yield alone
-        yield from islice((offset for offset in offsets_in(strings, name) if offset != alone), _TAILS_MAX)
+        others = (offset for offset in offsets_in(self._data, name, start, end) if offset != alone)
+        yield from islice(others, _TAILS_MAX)
 
     def _note(self, position: int, base: int, members: Members, depth: int) -> None:
         if not depth:
@@ -108,7 +109,8 @@ class BtfSearch:
         return self._header(position)[1] >> 24 & 0x7F
 
     def _string(self, offset: int) -> str:
-        end = self._sections.strings.find(b"\x00", offset)
+        start = self._sections.strings + offset
+        end = self._data.find(b"\x00", start, self._sections.strings_end)
         if end < 0:
             raise FormatError(f"BTF: no string at byte {offset} of the strings")
-        return self._sections.strings[offset:end].decode("ascii", "replace")
+        return self._data[start:end].decode("ascii", "replace")

@@ -53,10 +53,13 @@ class Members:
         return Structure(size, self._inner | self._own)
 
 
-def offsets_in(table: bytes, name: str) -> Iterator[int]:
-    """All offsets in a string table at which `name` can be read: a string may be the tail of a longer one."""
+def offsets_in(data: bytes, name: str, start: int = 0, end: int | None = None) -> Iterator[int]:
+    """All offsets in a string table, the bytes [start, end) of `data`, at which `name` can be read.
+
+    A string may be the tail of a longer one.
+    """
     text = name.encode() + b"\x00"
-    at = table.find(text)
+    at = data.find(text, start, end)
     while at >= 0:
-        yield at
-        at = table.find(text, at + 1)
+        yield at - start
+        at = data.find(text, at + 1, end)
