@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from captures import Descriptor, DumpFile, command, dump_of, environment
-from factory import Spec, Vmcore, build, random_layout
+from factory import MIB, Content, Kernel, Ram, Spec, Vmcore, build, place, random_layout
 from mdf.core.bitmap import Place
 from mdf.core.dumps import ElfDump, KdumpFile, open_dump
 from mdf.core.errors import AddressError, FormatError
@@ -286,3 +286,60 @@ def test_the_next_level_fits_on_the_file_system_that_was_full(machine: tuple[Vmc
     assert done.returncode == 0, done.stderr
     assert "\nRetry to create a dumpfile by dump_level(31).\n" in done.stdout
     assert dump.read_bytes() == (tmp_path / "want").read_bytes()
+
+
+@pytest.fixture(scope="module")
+def mostly_zeros(tmp_path_factory: pytest.TempPathFactory) -> tuple[Vmcore, Path]:
+    """Zeros up to the page frame 0x2000, then 2 MiB of data, then zeros up to 2 MiB of data at 0x3000, and again."""
+    data = Kernel(order=9, content=Content.RANDOM)
+    pages = (place(0x2000, data), place(0x3000, data))
+    core = build(Spec(ram=(Ram(1 * MIB, 64 * MIB),), pages=pages, default_content=Content.ZERO))
+    return core, core.elf(tmp_path_factory.mktemp("zeros") / "vmcore")
+
+
+@pytest.mark.parametrize("pfn", [0x1800, 0x2100, 0x2A00, 0x3000, 0x3FFF], ids=hex)
+def test_a_disk_that_is_full_in_or_behind_a_hole_has_all_that_fits(
+    pfn: int, mostly_zeros: tuple[Vmcore, Path], tmp_path: Path
+) -> None:
+    core, vmcore = mostly_zeros
+    dump_of(core, vmcore, tmp_path / "whole", 0)
+    whole = DumpFile(tmp_path / "whole")
+    limit = whole.descriptors[pfn].offset + 1000
+    done = _run(limit, "-d0", vmcore, tmp_path / "dump")
+    assert (done.returncode, INCOMPLETE in done.stderr) == (1, True)
+    left = DumpFile(tmp_path / "dump")
+    assert left.data[whole.data_offset :] == whole.data[whole.data_offset : limit]
+    assert [number for number in left.pfns if left.descriptors[number].offset] == [
+        number for number in whole.pfns if number < pfn
+    ]
+    limited = _run(resource.RLIM_INFINITY, "-d0", "-L", str(limit), vmcore, tmp_path / "limited")
+    assert (limited.returncode, limited.stdout) == (done.returncode, done.stdout)
+    assert (tmp_path / "limited").read_bytes() == left.data
+
+
+@pytest.mark.parametrize("options", ["-d0", "-Ed0"])
+def test_a_dump_of_mostly_zeros_fits_on_a_file_system_without_room_for_them(
+    options: str, mostly_zeros: tuple[Vmcore, Path], tmp_path: Path
+) -> None:
+    core, vmcore = mostly_zeros
+    dump_of(core, vmcore, tmp_path / "want", 0, elf=options == "-Ed0")
+    done, dump = _on_small_disk(16 * MIB, tmp_path, options, vmcore)
+    assert done.returncode == 0, done.stderr
+    assert dump.read_bytes() == (tmp_path / "want").read_bytes()
+
+
+def test_a_file_system_that_is_full_behind_a_hole_leaves_an_incomplete_dump(
+    mostly_zeros: tuple[Vmcore, Path], tmp_path: Path
+) -> None:
+    core, vmcore = mostly_zeros
+    dump_of(core, vmcore, tmp_path / "want", 0)
+    room = (tmp_path / "want").stat().st_blocks * 512 - MIB
+    done, left = _on_small_disk(room // 4096 * 4096, tmp_path, "-d0", vmcore)
+    assert (done.returncode, INCOMPLETE in done.stderr) == (1, True)
+    assert "No space left on device" in done.stderr
+    dump = DumpFile(left)
+    assert dump.main["status"] & 8
+    there = [pfn for pfn in dump.pfns if dump.descriptors[pfn].offset]
+    assert 0x3000 <= there[-1] < 0x3200
+    assert there == [pfn for pfn in dump.pfns if pfn <= there[-1]]
+    assert all(dump.page(pfn) == core.page(pfn) for pfn in there)

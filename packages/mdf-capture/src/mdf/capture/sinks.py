@@ -5,11 +5,13 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from mdf.capture.holes import stretches
 from mdf.core.errors import NoSpaceError, OutputError, OutputExistsError
 from mdf.core.formats import flattened
 from mdf.core.paths import same_file
@@ -75,7 +77,10 @@ class NullSink(Sink):
 
 
 class FileSink(Sink):
-    """A seekable file, readable by its owner only, that is created, or with `force` emptied."""
+    """A seekable file, readable by its owner only, that is created, or with `force` emptied.
+
+    Long runs of zeros behind all that was written become holes of a regular file; a device may hold anything there.
+    """
 
     def __init__(self, path: Path, *, force: bool = False, limit: int | None = None) -> None:
         super().__init__(str(path), limit)
@@ -84,8 +89,19 @@ class FileSink(Sink):
             self._fd = os.open(path, flags, 0o600)
         except OSError as error:
             raise _cannot_open(path, error.errno or 0) from error
+        self._sparse = stat.S_ISREG(os.fstat(self._fd).st_mode)
+        self._end = 0
 
     def _put(self, offset: int, buffers: Sequence[Buffer]) -> None:
+        behind, self._end = offset >= self._end, max(self._end, offset + sum(map(len, buffers)))
+        if self._sparse and behind:
+            with suppress(PartialWriteError):  # Then all of it again without holes: that says how much is there.
+                for begin, data in stretches(buffers):
+                    self._fill(offset + begin, data)
+                return
+        self._fill(offset, buffers)
+
+    def _fill(self, offset: int, buffers: Sequence[Buffer]) -> None:
         done = 0
         for piece in _cut(buffers):
             size, before = sum(map(len, piece)), done
