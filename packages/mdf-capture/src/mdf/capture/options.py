@@ -24,7 +24,7 @@ class Options:
     `dump_levels` are tried in order while the device is full; `vtop` is the virtual address to translate first;
     `vmlinux` and `vmcoreinfo` are other sources of the kernel's symbols and types than the vmcore itself.
     `cyclic_buffer` is in KiB, `size_limit` in bytes; `block_order` is the logarithm of the pages in a write.
-    `num_threads` processes compress (None: as many as there are CPUs to use; 0: none but the one that reads and writes).
+    `num_threads` processes compress (None: as many as there are CPUs to use; 0: the one that reads and writes does).
     Of `disk_set`, the files of a dump that has several, `vmcore` is the first.
     """
 
