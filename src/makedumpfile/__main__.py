@@ -13,7 +13,6 @@ from mdf.core.commandline import ParsedArguments, spelled_out
 from mdf.core.errors import UnsupportedError
 from mdf.core.messages import Messages
 from mdf.core.options import Mode
-from mdf.core.rules import check, mode_of
 
 MODULES = {
     Mode.GENERATE: "mdf.vmcoreinfo.cli",
@@ -36,7 +35,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     def answer(parsed: ParsedArguments, messages: Messages) -> int:
         if answers(parsed, messages, "makedumpfile", "makedumpfile.manual:MANUAL"):
             return 0
-        check(parsed)
         mode = _mode(parsed)
         # mdf-rearrange stands alone: it reads its command line itself.
         return command_of(mode)(spelled_out(parsed, mode) if mode is Mode.REARRANGE else arguments)
@@ -45,7 +43,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _mode(parsed: ParsedArguments) -> Mode:
-    """What is asked for, in view of what the VMCORE is: the dump of a Xen host needs no option to say so."""
+    """What is asked for, in view of what the VMCORE is: the dump of a Xen host needs no option to say so.
+
+    Raises UsageError for options that can't be used together.
+    """
+    from mdf.core.rules import check, mode_of
+
+    check(parsed)
     mode = mode_of(parsed)
     files = parsed.every("disk_set") or parsed.operands[:1]
     if mode not in _FOR_XEN_TOO or parsed.has("check_params"):

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from functools import cache
 from itertools import compress
 
@@ -16,16 +15,12 @@ from mdf.capture.rules import RULES, Kind, Spread
 _SET = re.compile(b"\x01")
 
 
-@dataclass(frozen=True)
-class Classified:
-    """One byte, a `Kind`, for each page; and the block that reaches beyond them: its kind and end (a pfn)."""
+def classify(
+    pages: Pages, level: int, eligible: int, warn: Callable[[str], None]
+) -> tuple[bytearray, tuple[Kind, int] | None]:
+    """The kinds of `pages` at a dump level, a byte for each; `eligible` is the mask of pages that are looked at.
 
-    kinds: bytearray
-    beyond: tuple[Kind, int] | None
-
-
-def classify(pages: Pages, level: int, eligible: int, warn: Callable[[str], None]) -> Classified:
-    """The kinds of `pages` at a dump level; `eligible` is the mask of pages that are looked at.
+    And the block that reaches beyond the pages: its kind and end (a pfn).
 
     A block is taken at its first page and decides for all it covers; pages inside are not looked at.
     """
@@ -49,7 +44,7 @@ def classify(pages: Pages, level: int, eligible: int, warn: Callable[[str], None
             orders.update(zip(compress(indices, found_orders), filter(None, found_orders), strict=True))
     if found_kinds:
         kinds[:] = found_kinds.to_bytes(pages.count, "little")
-    return Classified(kinds, _spread(pages, kinds, orders, warn))
+    return kinds, _spread(pages, kinds, orders, warn)
 
 
 def _orders(pages: Pages, indices: list[int], spread: Spread) -> Iterable[int]:

@@ -5,17 +5,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import closing
+from typing import TYPE_CHECKING
 
 from mdf.capture.encode import BATCH_BYTES, Encoder, batches
 from mdf.capture.kdump_writer import KdumpWriter
 from mdf.capture.options import Options
-from mdf.capture.recode import Recoder
 from mdf.capture.rules import DumpLevel
 from mdf.capture.selection import Selection
 from mdf.capture.sinks import Sink
 from mdf.capture.workers import default_workers
-from mdf.core.dumps import KdumpFile
-from mdf.core.dumps.codecs import Codec
+from mdf.core.dumps import Dump, ElfDump
+
+if TYPE_CHECKING:
+    from mdf.capture.recode import Recoder
+    from mdf.core.dumps.codecs import Codec
 
 # A block of 1 GiB at the most, with pages of 4 KiB.
 _BLOCK_ORDER_MAX = 18
@@ -52,8 +55,8 @@ def copy_pages(
     workers = options.num_threads
     if workers is None:  # The files of a split dump are written at the same time.
         workers = default_workers() if codec and not part else 0
-    if isinstance(dump, KdumpFile) and codec and codec.flag & dump.main.status:
-        stream = Recoder(dump, encoder, codec, zero=zero).encoded(runs)
+    if codec and not isinstance(dump, ElfDump) and (recoder := _recoder(dump, encoder, codec, zero=zero)):
+        stream = recoder.encoded(runs)
     else:
         source = batches(runs, dump.page_size, capacity)
         if workers:
@@ -68,3 +71,13 @@ def copy_pages(
             done(batch.pfn)
     writer.finish()
     return writer
+
+
+def _recoder(dump: Dump, encoder: Encoder, codec: Codec, *, zero: bool) -> Recoder | None:
+    """What takes over the pages of a dump that has some of the same codec."""
+    from mdf.capture.recode import Recoder
+    from mdf.core.dumps import KdumpFile
+
+    if isinstance(dump, KdumpFile) and codec.flag & dump.main.status:
+        return Recoder(dump, encoder, codec, zero=zero)
+    return None

@@ -6,10 +6,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from mdf.capture.sinks import Buffer
 from mdf.core.dumps import Dump
-from mdf.core.dumps.codecs import Codec, Packer
+
+if TYPE_CHECKING:
+    from mdf.core.dumps.codecs import Codec, Packer
 
 BATCH_BYTES = 1 << 20
 _ZERO = re.compile(b"\x00")

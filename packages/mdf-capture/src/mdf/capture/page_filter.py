@@ -73,12 +73,12 @@ def exclude_pages(
             if not any(data):
                 continue
             pages = Pages(reader.read(piece, start, end, data), start, layout)
-            result = classify(pages, level, int.from_bytes(data, "little"), warn)
-            _clear(keep, start, result.kinds, counters)
+            kinds, beyond = classify(pages, level, int.from_bytes(data, "little"), warn)
+            _clear(keep, start, kinds, counters)
             if see:
-                see(pages, result.kinds)
-            if result.beyond:
-                kind, resume = result.beyond
+                see(pages, kinds)
+            if beyond:
+                kind, resume = beyond
                 counters[kind] += max(min(resume, window[1]) - end, 0)
                 keep.clear_range(end, resume)
 

@@ -102,7 +102,7 @@ def _holes(known: KnownKernel, present: Bitmap) -> Iterator[tuple[int, Kind]]:
                 data = known.kernel.read(piece.address + (pfn - piece.pfn_start) * size, size)
             except AddressError:
                 continue
-            [kind] = classify(Pages(data, pfn, known.layout), _ALL, 1, lambda _: None).kinds
+            [kind], _ = classify(Pages(data, pfn, known.layout), _ALL, 1, lambda _: None)
             # Structures that nobody has initialised are all ones where the kernel checks for that.
             if kind and data.strip(b"\xff"):
                 yield pfn, Kind(kind)
