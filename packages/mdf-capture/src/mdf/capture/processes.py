@@ -21,7 +21,6 @@ from typing import NoReturn
 
 from mdf.capture.encode import Batch, Encoded, Encoder
 
-_SLOTS = 2  # The next result is made while one is written.
 _TURN = b"\x00"
 
 
@@ -61,8 +60,7 @@ class Worker:
     """A process that encodes the batches of `share`. Raises OSError if there is none to be had."""
 
     def __init__(self, share: Iterator[Batch], encoder: Encoder, capacity: int) -> None:
-        self._slots = [_Slot(capacity, encoder.page_size) for _ in range(_SLOTS)]
-        self._given = 0
+        self._shared = _Shared(capacity, encoder.page_size)
         self._line, its_line = socket.socketpair()
         with its_line:
             self._pid = os.fork()
@@ -74,9 +72,10 @@ class Worker:
             gc.disable()  # It would write to all that is shared as long as nobody writes to it.
             self._line.close()
             for number, batch in enumerate(share):
-                if number >= _SLOTS and not line.recv(1):
+                encoded = encoder.encode(batch)  # While the one before is written.
+                if number and not line.recv(1):
                     break
-                self._slots[number % _SLOTS].put(encoder.encode(batch))
+                self._shared.put(encoded)
                 line.send(_TURN)
         finally:
             os._exit(0)
@@ -85,8 +84,7 @@ class Worker:
         """Its next batch, which is this one, encoded; None if it is no more."""
         with suppress(OSError):
             if self._line.recv(1):
-                self._given += 1
-                return self._slots[(self._given - 1) % _SLOTS].encoded(batch)
+                return self._shared.encoded(batch)
         return None
 
     def result_used(self) -> None:
@@ -103,8 +101,8 @@ class Worker:
                 os.waitpid(self._pid, 0)
 
 
-class _Slot:
-    """Shared memory for a batch of up to `capacity` pages: sizes, then data."""
+class _Shared:
+    """Memory of two processes for a batch of up to `capacity` pages: sizes, then data."""
 
     def __init__(self, capacity: int, page_size: int) -> None:
         self._sizes = capacity * array("I").itemsize
