@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import cached_property
-from itertools import islice
 
 from mdf.core.debuginfo.kallsyms import CODES, Encoding, Names, token_texts
 from mdf.core.errors import FormatError, MissingInfoError
@@ -15,7 +14,6 @@ from mdf.core.kernel.kernel import Kernel
 _SYMBOLS_MAX, _NAMES_MAX, _TOKENS_MAX = 1 << 22, 1 << 25, 1 << 16
 # VMCOREINFO has the addresses of these, which tell how the table keeps addresses.
 _ANCHORS = ("_stext", "init_uts_ns", "swapper_pg_dir")
-_ANCHORS_NEEDED = 2
 
 
 class OwnSymbols:
@@ -53,8 +51,8 @@ class OwnSymbols:
     def _scheme(self) -> Callable[[int], int]:
         """How the table keeps addresses: the way in which the symbols that VMCOREINFO names are where it says."""
         info = self._kernel.info
-        known = ((self._names.number(name), at) for name in _ANCHORS if (at := info.symbol(name)) is not None)
-        anchors = list(islice(((number, at) for number, at in known if number is not None), _ANCHORS_NEEDED))
+        known = [(self._names.number(name), at) for name in _ANCHORS if (at := info.symbol(name)) is not None]
+        anchors = [(number, at) for number, at in known if number is not None]
         for scheme in self._schemes():
             if anchors and all(scheme(number) & self._mask == at for number, at in anchors):
                 return scheme
