@@ -30,8 +30,11 @@ def in_place(compress: Callable[[int, int, int], int], same_filled: SameFilled |
         sizes, at = [], 0
         for number in wanted:
             start, end = number * size, (number + 1) * size
-            word = pages[start : start + 8]
-            if same_filled and pages.endswith(word, start, end) and pages[start:end] == word * (size // 8):
+            if (
+                same_filled
+                and pages.endswith(word := pages[start : start + 8], start, end)
+                and pages[start:end] == word * (size // 8)
+            ):
                 packed = same_filled(bytes(word), size)
                 length = len(packed)
                 room[at : at + length] = packed
