@@ -17,6 +17,8 @@ import pytest
 from mdf.core.bitmap import Place
 from mdf.core.dumps import KdumpFile, open_dump
 from mdf.core.dumps.codecs import CODECS, DEFLATE_VARIABLE, DEFLATES, LIBLZO2, Codec, PageDecoder, codec_named
+from mdf.core.dumps.codecs.same_filled import deflated
+from mdf.core.dumps.codecs.table import LIBDEFLATE
 from mdf.core.dumps.page_store import Stretch
 from mdf.core.errors import AddressError, FormatError, MdfError, MissingCodecError, UsageError
 from mdf.core.formats.diskdump import Flag
@@ -79,6 +81,26 @@ def test_every_deflate_reads_what_zlib_wrote_and_zlib_reads_theirs(module: str) 
         assert (data if name == "random" else zlib.decompress(data)) == page
         with pytest.raises(Exception, match=r"."):  # The page is complete, its checksum is not.
             decompress(zlib.compress(page)[:-1], SIZE)
+
+
+@pytest.mark.parametrize("module", DEFLATES.values(), ids=DEFLATES)
+@pytest.mark.parametrize("size", [4096 << shift for shift in range(5)])
+def test_every_deflate_reads_a_page_of_one_word_over_and_over(size: int, module: str) -> None:
+    decompress = only("zlib", module).decompressor()
+    words = bytes(8), b"\xff" * 8, b"\xcc" * 8, b"\x00\x01" * 4, bytes(range(8)), random.Random(4).randbytes(8)
+    for page in (word * (size // 8) for word in words):
+        data = deflated(page[:8], size, zlib.adler32(page))
+        assert decompress(data, size) == zlib.decompress(data) == page
+        assert len(data) <= size // 99
+
+
+def test_a_page_of_one_word_over_and_over_is_known_from_one_that_is_nearly_so() -> None:
+    codec = only("zlib", LIBDEFLATE)
+    page = b"\x80\x01\x02\x03\x04\x05\x06\x07" * (SIZE // 8)
+    assert packed(codec, page) == deflated(page[:8], SIZE, zlib.adler32(page))
+    for at in (0, 8, SIZE // 2, SIZE - 9, SIZE - 1):
+        other = page[:at] + b"\x55" + page[at + 1 :]
+        assert codec.decompressor()(packed(codec, other), SIZE) == other
 
 
 def test_both_lzo_libraries_read_what_the_other_wrote() -> None:

@@ -7,14 +7,13 @@ of the package cost. Importing this raises ImportError where there is no libdefl
 
 from __future__ import annotations
 
-import zlib
-from ctypes import CDLL, byref, c_char, c_char_p, c_int, c_size_t, c_void_p
-from functools import lru_cache
+from ctypes import CDLL, byref, c_char, c_char_p, c_int, c_size_t, c_uint32, c_void_p
 from importlib import import_module
 from weakref import finalize
 
 from mdf.core.dumps.codecs.in_place import in_place
 from mdf.core.dumps.codecs.packing import Packer
+from mdf.core.dumps.codecs.same_filled import WORD, deflated
 
 _LEVEL = 1
 _OK = 0
@@ -39,6 +38,8 @@ def _load() -> CDLL:
             library.libdeflate_zlib_compress.restype = c_size_t
             library.libdeflate_free_compressor.argtypes = (c_void_p,)
             library.libdeflate_free_compressor.restype = None
+            library.libdeflate_adler32.argtypes = (c_uint32, c_char_p, c_size_t)
+            library.libdeflate_adler32.restype = c_uint32
             library.libdeflate_alloc_decompressor.restype = c_void_p
             library.libdeflate_zlib_decompress.argtypes = (c_void_p, c_char_p, c_size_t, c_void_p, c_size_t, c_void_p)
             library.libdeflate_free_decompressor.argtypes = (c_void_p,)
@@ -70,14 +71,11 @@ class _Compressor:
 
 def packer() -> Packer:
     """A packer of its own for each thread."""
-    return in_place(_Compressor(), same_filled)
+    return in_place(_Compressor(), _same_filled)
 
 
-# Memory is poisoned and cleared with few words.
-@lru_cache(maxsize=1024)
-def same_filled(word: bytes, size: int) -> bytes:
-    """A page of `size` bytes that is a word over and over, packed by zlib: this library makes tables first."""
-    return zlib.compress(word * (size // len(word)), 1)
+def _same_filled(word: bytes, size: int) -> bytes:
+    return deflated(word, size, _library.libdeflate_adler32(1, word * (size // WORD), size))
 
 
 def decompress(data: bytes, size: int) -> bytes:
