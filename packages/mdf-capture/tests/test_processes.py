@@ -7,7 +7,6 @@ import subprocess
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -15,6 +14,7 @@ from captures import command, elf_of, environment
 from factory import MIB, Ram, Spec, build, random_layout
 from mdf.capture import Options, capture
 from mdf.core.dumps import codecs, open_dump
+from mdf.core.dumps.codecs.packing import Room
 from mdf.core.messages import Messages
 
 MISSING = "A process that compresses is missing; this one does its part."
@@ -39,9 +39,9 @@ def packing(monkeypatch: pytest.MonkeyPatch, before: Callable[[int], None]) -> N
     def packer(codec: codecs.Codec) -> codecs.Packer:
         pack, numbers = real(codec), iter(range(1 << 30))
 
-        def packed(pages: bytearray, size: int, wanted: Sequence[int]) -> Any:
+        def packed(pages: bytearray, size: int, wanted: Sequence[int], room: Room) -> list[int]:
             before(next(numbers))
-            return pack(pages, size, wanted)
+            return pack(pages, size, wanted, room)
 
         return packed
 
@@ -64,7 +64,7 @@ def test_an_error_in_every_process_ends_the_run_and_the_dump_says_incomplete(
         os.waitpid(-1, 0)
 
 
-@pytest.mark.parametrize("lasts", [0, 1, 2])
+@pytest.mark.parametrize("lasts", [0, 1, 2, 5])
 def test_processes_that_are_killed_leave_nothing_out(
     lasts: int, vmcore: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -17,6 +17,7 @@ import pytest
 from mdf.core.bitmap import Place
 from mdf.core.dumps import KdumpFile, open_dump
 from mdf.core.dumps.codecs import CODECS, DEFLATE_VARIABLE, DEFLATES, LIBLZO2, Codec, PageDecoder, codec_named
+from mdf.core.dumps.codecs.packing import room_for
 from mdf.core.dumps.codecs.same_filled import deflated
 from mdf.core.dumps.codecs.table import LIBDEFLATE
 from mdf.core.dumps.page_store import Stretch
@@ -33,10 +34,20 @@ PAGES = {
 codecs = pytest.mark.parametrize("codec", CODECS, ids=lambda codec: codec.name)
 
 
+def pack(codec: Codec, pages: list[bytes], wanted: list[int]) -> tuple[bytes, list[int]]:
+    """What a packer writes, and the size of each page; it writes to the room that it may use and nowhere else."""
+    size, behind = len(pages[0]), b"behind" * 100
+    room = room_for(len(wanted), size)
+    memory = bytearray(room) + behind
+    sizes = codec.packer()(bytearray(b"".join(pages)), size, wanted, memoryview(memory)[:room])
+    assert memory[room:] == behind
+    return bytes(memory[: sum(sizes)]), sizes
+
+
 def packed(codec: Codec, page: bytes) -> bytes:
     """The page as the codec packs it, or as it is if that is no shorter; without the codec the test is skipped."""
     try:
-        return bytes(codec.packer()(bytearray(page), len(page), [0])[0])
+        return pack(codec, [page], [0])[0]
     except MissingCodecError as error:
         pytest.skip(f"{error} {error.hint}")
 
@@ -56,12 +67,11 @@ def test_pages_are_packed_in_order_and_each_by_itself(codec: Codec, size: int) -
     pages = [page * (size // SIZE) for page in PAGES.values()]
     pages.append(b"\x11\x22\x33\x44\x55\x66\x77\x88" * (size // 8))
     packed(codec, pages[0])
-    data, sizes = codec.packer()(bytearray(b"".join(pages)), size, [0, 2, 3, 4, 1])
-    assert len(data) == sum(sizes)
+    data, sizes = pack(codec, pages, [0, 3, 4, 1, 2])
     at, decoder = 0, PageDecoder(size)
-    for page, length in zip([pages[number] for number in (0, 2, 3, 4, 1)], sizes, strict=True):
-        assert decoder.decode(bytes(data[at : at + length]), codec.flag if length < size else 0, 0) == page
-        assert codec.packer()(bytearray(page), size, [0]) == (data[at : at + length], [length])
+    for page, length in zip([pages[number] for number in (0, 3, 4, 1, 2)], sizes, strict=True):
+        assert decoder.decode(data[at : at + length], codec.flag if length < size else 0, 0) == page
+        assert pack(codec, [page], [0]) == (data[at : at + length], [length])
         at += length
 
 
@@ -167,8 +177,7 @@ def test_a_codec_that_is_not_installed_is_named_with_its_package() -> None:
 
 def test_a_deflate_can_be_asked_for_and_an_unknown_one_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(DEFLATE_VARIABLE, "zlib")
-    packed = zlib.compress(PAGES["text"], 1)
-    assert codec_named("ZLIB").packer()(bytearray(PAGES["text"]), SIZE, [0]) == (packed, [len(packed)])
+    assert packed(codec_named("ZLIB"), PAGES["text"]) == zlib.compress(PAGES["text"], 1)
     monkeypatch.setenv(DEFLATE_VARIABLE, "best")
     with pytest.raises(UsageError, match="zlib-ng"):
         codec_named("zlib").packer()

@@ -52,9 +52,9 @@ def copy_pages(
 
     encoder = Encoder(dump, zero=zero, codec=codec)
     runs, capacity = keep.runs(*part or ()), max(BATCH_BYTES // dump.page_size, 1)
-    workers = options.num_threads
+    workers = options.num_threads if codec else 0
     if workers is None:  # The files of a split dump are written at the same time.
-        workers = default_workers() if codec and not part else 0
+        workers = 0 if part else default_workers()
     if codec and not isinstance(dump, ElfDump) and (recoder := _recoder(dump, encoder, codec, zero=zero)):
         stream = recoder.encoded(runs)
     else:

@@ -12,7 +12,8 @@ from mdf.capture.sinks import Buffer
 from mdf.core.dumps import Dump
 
 if TYPE_CHECKING:
-    from mdf.core.dumps.codecs import Codec, Packer
+    from mdf.core.dumps.codecs import Codec
+    from mdf.core.dumps.codecs.packing import Room
 
 BATCH_BYTES = 1 << 20
 _ZERO = re.compile(b"\x00")
@@ -69,9 +70,10 @@ class Encoder:
         self.page_size = dump.page_size
         self._zeros = bytes(dump.page_size) if zero else b""
         self._pack = codec.packer() if codec else None
+        self._room = bytearray()
 
-    def encode(self, batch: Batch) -> Encoded:
-        """A page that compression does not make smaller is stored as it is."""
+    def encode(self, batch: Batch, room: Room | None = None) -> Encoded:
+        """A page that compression does not make smaller is stored as it is. Compressed pages go to `room`, if given."""
         size, at = self.page_size, 0
         with memoryview(batch.buffer) as view:
             for start, end in batch.runs:
@@ -79,13 +81,22 @@ class Encoder:
                 with view[at:upto] as pages:
                     self._dump.read_pages(start, end, pages)
                 at = upto
-        data, sizes = self.stored(batch.buffer, batch.count)
+        data, sizes = self.stored(batch.buffer, batch.count, room)
         return Encoded(data, sizes, batch.runs[-1][1])
 
-    def stored(self, pages: bytearray, count: int) -> tuple[list[Buffer], list[int]]:
-        """The first `count` pages: data in pieces, and sizes."""
+    def stored(self, pages: bytearray, count: int, room: Room | None = None) -> tuple[list[Buffer], list[int]]:
+        """The first `count` pages: data in pieces, good until the next call, and sizes."""
         zero = self._zero_pages(pages, count)
-        return self._packed(pages, count, zero, self._pack) if self._pack else self._plain(pages, count, zero)
+        if not self._pack:
+            return self._plain(pages, count, zero)
+        if room is None:
+            room = self._own_room(count)
+        left_out = set(zero)
+        sizes = self._pack(pages, self.page_size, [index for index in range(count) if index not in left_out], room)
+        end = sum(sizes)
+        for index in zero:
+            sizes.insert(index, 0)
+        return [memoryview(room)[:end]], sizes
 
     def _zero_pages(self, pages: bytearray, count: int) -> list[int]:
         """The indices of the pages that are all zeros; only those that begin so are looked at as a whole."""
@@ -109,9 +120,10 @@ class Encoder:
             data.append(view[start : count * size])
         return data, sizes
 
-    def _packed(self, pages: bytearray, count: int, zero: list[int], pack: Packer) -> tuple[list[Buffer], list[int]]:
-        left_out = set(zero)
-        data, sizes = pack(pages, self.page_size, [index for index in range(count) if index not in left_out])
-        for index in zero:
-            sizes.insert(index, 0)
-        return [data], sizes
+    def _own_room(self, count: int) -> bytearray:
+        from mdf.core.dumps.codecs.packing import room_for  # There is a codec then, which else is not loaded.
+
+        needed = room_for(count, self.page_size)
+        if len(self._room) < needed:
+            self._room = bytearray(needed)
+        return self._room

@@ -2,9 +2,10 @@
 """Batches that other processes encode, which share no interpreter's lock with each other.
 
 A worker is a fork of this process: it has the open dump, the bitmap and an encoder of its own. It takes every n-th
-batch, and leaves the result in memory that both share. Over a socket goes a byte for each: from it when a result is
-there, to it when the result was used. Whatever a worker dies of, also want of memory, costs nothing but time: what it
-has not given is encoded here, where an error is raised as it would have been without workers.
+batch, and leaves the results in memory that both share, in turn in one of two rooms. Over a socket goes a byte for
+each: from it when a result is there, to it when the result was used. Whatever a worker dies of, also want of memory,
+costs nothing but time: what it has not given is encoded here, where an error is raised as it would have been without
+workers.
 """
 
 from __future__ import annotations
@@ -16,12 +17,15 @@ import socket
 from array import array
 from collections.abc import Callable, Generator, Iterator
 from contextlib import suppress
-from itertools import islice
+from itertools import cycle, islice
 from typing import NoReturn
 
 from mdf.capture.encode import Batch, Encoded, Encoder
+from mdf.core.dumps.codecs.packing import room_for
 
 _TURN = b"\x00"
+_ROOMS = 2  # One is written to while the other is read.
+_SIZE = array("I").itemsize
 
 
 def encode_in_processes(
@@ -60,7 +64,7 @@ class Worker:
     """A process that encodes the batches of `share`. Raises OSError if there is none to be had."""
 
     def __init__(self, share: Iterator[Batch], encoder: Encoder, capacity: int) -> None:
-        self._shared = _Shared(capacity, encoder.page_size)
+        self._rooms = cycle([_Room(capacity, encoder.page_size) for _ in range(_ROOMS)])
         self._line, its_line = socket.socketpair()
         with its_line:
             self._pid = os.fork()
@@ -71,11 +75,10 @@ class Worker:
         try:
             gc.disable()  # It would write to all that is shared as long as nobody writes to it.
             self._line.close()
-            for number, batch in enumerate(share):
-                encoded = encoder.encode(batch)  # While the one before is written.
-                if number and not line.recv(1):
+            for number, (batch, room) in enumerate(zip(share, self._rooms, strict=False)):
+                if number >= _ROOMS and not line.recv(1):
                     break
-                self._shared.put(encoded)
+                room.encode(encoder, batch)
                 line.send(_TURN)
         finally:
             os._exit(0)
@@ -84,11 +87,11 @@ class Worker:
         """Its next batch, which is this one, encoded; None if it is no more."""
         with suppress(OSError):
             if self._line.recv(1):
-                return self._shared.encoded(batch)
+                return next(self._rooms).encoded(batch)
         return None
 
     def result_used(self) -> None:
-        """Its memory may be written again."""
+        """Its room may be written again."""
         with suppress(OSError):
             self._line.send(_TURN)
 
@@ -101,21 +104,18 @@ class Worker:
                 os.waitpid(self._pid, 0)
 
 
-class _Shared:
+class _Room:
     """Memory of two processes for a batch of up to `capacity` pages: sizes, then data."""
 
     def __init__(self, capacity: int, page_size: int) -> None:
-        self._sizes = capacity * array("I").itemsize
-        self._memory = memoryview(mmap.mmap(-1, self._sizes + capacity * page_size))
+        at = capacity * _SIZE
+        memory = memoryview(mmap.mmap(-1, at + room_for(capacity, page_size)))
+        self._sizes, self._data = memory[:at].cast("I"), memory[at:]
 
-    def put(self, encoded: Encoded) -> None:
-        sizes = memoryview(array("I", encoded.sizes)).cast("B")
-        at = self._sizes
-        self._memory[: len(sizes)] = sizes
-        for piece in encoded.data:
-            self._memory[at : at + len(piece)] = piece
-            at += len(piece)
+    def encode(self, encoder: Encoder, batch: Batch) -> None:
+        sizes = encoder.encode(batch, self._data).sizes
+        self._sizes[: len(sizes)] = array("I", sizes)
 
     def encoded(self, batch: Batch) -> Encoded:
-        sizes = self._memory[: self._sizes].cast("I")[: batch.count].tolist()
-        return Encoded([self._memory[self._sizes : self._sizes + sum(sizes)]], sizes, batch.runs[-1][1])
+        sizes = self._sizes[: batch.count].tolist()
+        return Encoded([self._data[: sum(sizes)]], sizes, batch.runs[-1][1])

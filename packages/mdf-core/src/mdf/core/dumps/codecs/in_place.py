@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from ctypes import addressof, c_char
 
-from mdf.core.dumps.codecs.packing import Buffer, Packer
+from mdf.core.dumps.codecs.packing import Packer, Room
 
 SameFilled = Callable[[bytes, int], bytes]
 
@@ -14,18 +14,13 @@ SameFilled = Callable[[bytes, int], bytes]
 def in_place(compress: Callable[[int, int, int], int], same_filled: SameFilled | None = None) -> Packer:
     """Packs with a C function of the page's address, its size, and an address for what it writes: no copies.
 
-    It gives the number of bytes written, an eighth and 128 more than a page has at the most, or 0 for one that does not
-    shrink.
+    It gives the number of bytes written, of which there may be more than the page has, as far as `room_for` allows; or
+    0 for one that does not shrink.
     `same_filled` packs a page that is a single word of 8 bytes over and over, given the word and the size of the page,
     if there is something faster for these.
     """
-    room = bytearray()
 
-    def pack(pages: bytearray, size: int, wanted: Sequence[int]) -> tuple[Buffer, list[int]]:
-        nonlocal room
-        needed = len(wanted) * size + size // 8 + 128
-        if len(room) < needed:
-            room = bytearray(needed)
+    def pack(pages: bytearray, size: int, wanted: Sequence[int], room: Room) -> list[int]:
         source, target = addressof(c_char.from_buffer(pages)), addressof(c_char.from_buffer(room))
         sizes, at = [], 0
         for number in wanted:
@@ -45,6 +40,6 @@ def in_place(compress: Callable[[int, int, int], int], same_filled: SameFilled |
                     room[at : at + size] = pages[start:end]
             sizes.append(length)
             at += length
-        return memoryview(room)[:at], sizes
+        return sizes
 
     return pack
