@@ -94,14 +94,14 @@ def test_every_deflate_reads_what_zlib_wrote_and_zlib_reads_theirs(module: str) 
 
 
 @pytest.mark.parametrize("module", DEFLATES.values(), ids=DEFLATES)
-@pytest.mark.parametrize("size", [4096 << shift for shift in range(5)])
+@pytest.mark.parametrize("size", [1 << shift for shift in range(10, 21)])
 def test_every_deflate_reads_a_page_of_one_word_over_and_over(size: int, module: str) -> None:
     decompress = only("zlib", module).decompressor()
     words = bytes(8), b"\xff" * 8, b"\xcc" * 8, b"\x00\x01" * 4, bytes(range(8)), random.Random(4).randbytes(8)
     for page in (word * (size // 8) for word in words):
         data = deflated(page[:8], size, zlib.adler32(page))
         assert decompress(data, size) == zlib.decompress(data) == page
-        assert len(data) <= size // 99
+        assert len(data) <= 36 + size // 600
 
 
 def test_a_page_of_one_word_over_and_over_is_known_from_one_that_is_nearly_so() -> None:

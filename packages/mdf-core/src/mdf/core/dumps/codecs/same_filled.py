@@ -21,7 +21,7 @@ _END, _COPY_LONGEST, _COPY_SHORTER, _FROM_8_BEFORE = "10", "0", "11", "0" + "1"
 
 
 def deflated(word: bytes, size: int, checksum: int) -> bytes:
-    """A page of `size` bytes, at least 4096, that is a word over and over. `checksum` is its Adler-32."""
+    """A page of `size` bytes, a power of two from 1024 on, that is a word over and over. `checksum` is its Adler-32."""
     return b"".join((_BEGIN, word, _copies(size - WORD), checksum.to_bytes(4, "big")))
 
 
