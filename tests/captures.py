@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import os
 import struct
 import sys
 import zlib
@@ -57,12 +56,6 @@ def command(*arguments: object) -> list[str]:
         "import sys; from mdf.capture.cli import main; sys.exit(main())",
         *map(str, arguments),
     ]
-
-
-def environment() -> dict[str, str]:
-    """What such a process needs to find the modules that the tests have; its streams have their buffers."""
-    kept = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
-    return {**kept, "PYTHONPATH": os.pathsep.join(sys.path)}
 
 
 def counters(report: Any) -> dict[str, int]:

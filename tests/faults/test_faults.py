@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from captures import environment
+from children import environment
 from factory import MIB, KdumpStyle, Ram, Spec, Vmcore, build, flatten, random_layout
 from factory.printk import LocklessRing, Message
 from factory.xen import XenHost, XenSpec

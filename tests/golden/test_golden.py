@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import struct
 import subprocess
 import sys
@@ -16,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from children import environment
 from corpus import corpus_items, expected, vmcore
 from mdf.capture import Options, capture
 from mdf.capture.report import Report
@@ -146,7 +146,6 @@ def test_flattened_stream_is_the_references_record_by_record(item: str, tmp_path
     stream = tmp_path / "stream"
     with stream.open("wb") as file:
         command = [sys.executable, "-m", "makedumpfile", "-F", "-d", "31", str(vmcore(item))]
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-        subprocess.run(command, stdout=file, check=True, env=environment)
+        subprocess.run(command, stdout=file, check=True, env=environment())
     answer = expected(item)["flattened_d31"]
     assert (stream.stat().st_size, sha256(stream)) == (answer["size"], answer["sha256"])

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import shutil
 import subprocess
 import sys
@@ -14,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from children import environment
 from corpus import corpus_items, expected, vmcore
 from factory import flatten
 from mdf import rearrange
@@ -41,11 +41,6 @@ def scratch(tmp_path: Path) -> Iterator[Path]:
 def sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def environment() -> dict[str, str]:
-    """Where a process of its own finds what the tests have."""
-    return os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
 
 
 def rearranged(stream: Path, *command: str) -> Path:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from children import fastest
 from corpus import corpus, unpacked
-from cputime import fastest
 from judges.fetch import KERNELS, vmlinux
 from makedumpfile.__main__ import main
 from mdf.core.debuginfo.find import find
@@ -51,8 +51,11 @@ def test_with_dwarf_the_kernels_file_is_the_references_byte_for_byte(use_btf: bo
 
 @pytest.mark.parametrize(("use_btf", "seconds"), [(True, BTF_SECONDS), (False, DWARF_SECONDS)])
 def test_of_hundreds_of_megabytes_only_what_is_needed_is_looked_at(use_btf: bool, seconds: int) -> None:
-    find_it = f"find(Path({str(debug_kernel(ITEM))!r}), use_btf={use_btf})"
-    code = f"from pathlib import Path; from mdf.core.debuginfo.find import find; {find_it}"
+    code = (
+        "from pathlib import Path; from mdf.core.debuginfo.find import find\n"
+        "from mdf.vmcoreinfo.text import vmcoreinfo_text\n"
+        f"vmcoreinfo_text(find(Path({str(debug_kernel(ITEM))!r}), use_btf={use_btf}))"
+    )
     assert fastest(["-c", code], enough=seconds) <= seconds
 
 

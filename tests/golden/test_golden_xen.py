@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import hashlib
 import mmap
-import os
 import re
 import subprocess
 import sys
@@ -14,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from children import environment
 from corpus import corpus, corpus_items, dmesg, expected, unpacked, vmcore
 from mdf.core.dumps import KdumpFile, open_dump
 from oracle.image import Image
@@ -33,9 +33,8 @@ def sha256(path: Path) -> str:
 
 def run(*arguments: object, stdout: Any = subprocess.PIPE, status: int = 0) -> subprocess.CompletedProcess[bytes]:
     """The umbrella's command: it finds out by itself that a vmcore is a Xen host's."""
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     command = [sys.executable, "-m", "makedumpfile", *map(str, arguments)]
-    done = subprocess.run(command, stdout=stdout, stderr=subprocess.PIPE, env=environment, check=False)
+    done = subprocess.run(command, stdout=stdout, stderr=subprocess.PIPE, env=environment(), check=False)
     assert done.returncode == status, done.stderr.decode()
     return done
 
@@ -139,9 +138,8 @@ def test_split_flattened_and_processes_give_the_same_dump(item: str, tmp_path: P
     with stream.open("wb") as file:
         run("-F", "-X", "-d1", vmcore(item), stdout=file)
     with stream.open("rb") as file:
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
         command = [sys.executable, "-m", "makedumpfile", "-R", str(other)]
-        subprocess.run(command, stdin=file, check=True, env=environment, stdout=subprocess.DEVNULL)
+        subprocess.run(command, stdin=file, check=True, env=environment(), stdout=subprocess.DEVNULL)
     assert sha256(other) == sha256(direct)
     other.unlink()
     run("--split", "-X", "-d1", "--splitblock-size", 4096, vmcore(item), tmp_path / "one", tmp_path / "two")

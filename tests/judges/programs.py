@@ -12,6 +12,7 @@ from typing import NoReturn
 
 import pytest
 
+from children import environment
 from judges import fetch
 
 TIMEOUT = 300  # seconds for each run
@@ -65,11 +66,6 @@ class Makedumpfile:
     def run(self, *arguments: str) -> str:
         """What it prints; it has to succeed."""
         return output(*self.command, *arguments, environment=environment())
-
-
-def environment() -> dict[str, str]:
-    """Where our program finds its modules: as the tests do."""
-    return os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
 
 
 def ours() -> tuple[str, ...]:

@@ -3,13 +3,13 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from children import environment
 from factory import MIB, Ram, Spec, build
 
 CODE = """\
@@ -26,7 +26,7 @@ def loaded(*arguments: str) -> set[str]:
     """The modules that a run has loaded in the end."""
     result = subprocess.run(
         [sys.executable, "-c", CODE, *arguments],
-        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+        env=environment(),
         capture_output=True,
         text=True,
         check=True,

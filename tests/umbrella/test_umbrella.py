@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -11,7 +10,7 @@ from types import SimpleNamespace
 import pytest
 
 import makedumpfile
-from cputime import fastest
+from children import environment, fastest
 from factory import flatten
 from makedumpfile import __main__ as umbrella
 from mdf.core.options import Mode
@@ -118,8 +117,7 @@ def test_a_package_that_misses_something_else_is_not_called_missing(monkeypatch:
 
 def run(*argv: str, code: str = "", stdin: bytes = b"") -> subprocess.CompletedProcess[str]:
     command = [sys.executable, *(["-c", code] if code else ["-m", "makedumpfile"]), *argv]
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
-    result = subprocess.run(command, input=stdin, env=environment, capture_output=True, check=False)
+    result = subprocess.run(command, input=stdin, env=environment(), capture_output=True, check=False)
     return subprocess.CompletedProcess(command, result.returncode, result.stdout.decode(), result.stderr.decode())
 
 

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from captures import command, environment
+from captures import command
+from children import environment
 from factory import MIB, ElfStyle, KdumpStyle, Note, Ram, Spec, Vmcore, build, flatten, random_layout
 from mdf.capture.cli import main
 from mdf.core.dumps.codecs import DEFLATES, LIBLZO2

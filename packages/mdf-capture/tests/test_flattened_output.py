@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from captures import command, dump_of, environment
+from captures import command, dump_of
+from children import environment
 from factory import Spec, Vmcore, build, random_layout
 from mdf.core.dumps.flattened import FlattenedSource
 from mdf.core.dumps.source import Source

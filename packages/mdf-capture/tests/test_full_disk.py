@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from captures import Descriptor, DumpFile, command, dump_of, environment
+from captures import Descriptor, DumpFile, command, dump_of
+from children import environment
 from factory import MIB, Content, Kernel, Ram, Spec, Vmcore, build, place, random_layout
 from mdf.core.bitmap import Place
 from mdf.core.dumps import ElfDump, KdumpFile, open_dump

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from captures import command, elf_of, environment
+from captures import command, elf_of
+from children import environment
 from factory import MIB, Ram, Spec, build, random_layout
 from mdf.capture import Options, capture
 from mdf.core.dumps import codecs, open_dump

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""How much time of the CPU a Python program needs, on a machine that may be busy with other things."""
+"""Processes of Python that tests start."""
 
 from __future__ import annotations
 
@@ -10,8 +10,14 @@ import time
 from collections.abc import Sequence
 
 
+def environment() -> dict[str, str]:
+    """What such a process needs to find the modules that the tests have; its streams have their buffers."""
+    kept = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    return {**kept, "PYTHONPATH": os.pathsep.join(sys.path)}
+
+
 def fastest(arguments: Sequence[str], enough: float, within: float = 30.0) -> float:
-    """The least seconds (user and system) of several runs of Python with these arguments.
+    """The least seconds of the CPU (user and system) of several runs of Python with these arguments.
 
     The first that needs at most `enough` is the last, and after `within` seconds there is no other. What else the
     machine does can only make a run slower.
@@ -24,8 +30,7 @@ def fastest(arguments: Sequence[str], enough: float, within: float = 30.0) -> fl
 
 
 def _seconds(arguments: Sequence[str]) -> float:
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
     before = os.times()
-    subprocess.run([sys.executable, *arguments], env=environment, check=True, stdout=subprocess.DEVNULL)
+    subprocess.run([sys.executable, *arguments], env=environment(), check=True, stdout=subprocess.DEVNULL)
     after = os.times()
     return (after.children_user + after.children_system) - (before.children_user + before.children_system)
