@@ -97,6 +97,15 @@ def test_processes_that_cannot_be_had_leave_nothing_out(
     assert capsys.readouterr().out.count(MISSING) == 1
 
 
+def test_without_compression_there_are_no_processes(
+    vmcore: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    capture(Options(vmcore, tmp_path / "single", num_threads=0))
+    monkeypatch.delattr(os, "fork")
+    capture(Options(vmcore, tmp_path / "dump", num_threads=2))
+    assert (tmp_path / "dump").read_bytes() == (tmp_path / "single").read_bytes()
+
+
 def test_processes_end_with_the_one_that_was_killed(vmcore: Path) -> None:
     with subprocess.Popen(
         command("-F", "-c", "-d0", "--num-threads", 3, vmcore), env=environment(), stdout=subprocess.PIPE

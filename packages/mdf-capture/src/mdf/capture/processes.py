@@ -31,7 +31,7 @@ _SIZE = array("I").itemsize
 def encode_in_processes(
     source: Iterator[Batch], encoder: Encoder, workers: int, capacity: int, warn: Callable[[str], None]
 ) -> Generator[Encoded]:
-    """The batches of `source`, of up to `capacity` pages each, encoded by `workers` processes, in order.
+    """The batches of `source`, of up to `capacity` pages each, compressed by `workers` processes, in order.
 
     `warn` is told once if there are fewer processes than that. The data is good until the next batch is asked for.
     """

@@ -7,8 +7,9 @@ from collections.abc import Callable, Sequence
 from ctypes import addressof, c_char
 
 from mdf.core.dumps.codecs.packing import Packer, Room
+from mdf.core.dumps.codecs.same_filled import WORD
 
-SameFilled = Callable[[bytes, int], bytes]
+SameFilled = Callable[[bytes, int, int], bytes]
 
 
 def in_place(compress: Callable[[int, int, int], int], same_filled: SameFilled | None = None) -> Packer:
@@ -16,8 +17,8 @@ def in_place(compress: Callable[[int, int, int], int], same_filled: SameFilled |
 
     It gives the number of bytes written, of which there may be more than the page has, as far as `room_for` allows; or
     0 for one that does not shrink.
-    `same_filled` packs a page that is a single word of 8 bytes over and over, given the word and the size of the page,
-    if there is something faster for these.
+    `same_filled` packs a page that is a single word over and over, given the word, and the page's address and size, if
+    there is something faster for these.
     """
 
     def pack(pages: bytearray, size: int, wanted: Sequence[int], room: Room) -> list[int]:
@@ -27,10 +28,10 @@ def in_place(compress: Callable[[int, int, int], int], same_filled: SameFilled |
             start, end = number * size, (number + 1) * size
             if (
                 same_filled
-                and pages.endswith(word := pages[start : start + 8], start, end)
-                and pages[start:end] == word * (size // 8)
+                and pages.endswith(word := pages[start : start + WORD], start, end)
+                and pages[start:end] == word * (size // WORD)
             ):
-                packed = same_filled(bytes(word), size)
+                packed = same_filled(bytes(word), source + start, size)
                 length = len(packed)
                 room[at : at + length] = packed
             else:

@@ -13,7 +13,7 @@ from weakref import finalize
 
 from mdf.core.dumps.codecs.in_place import in_place
 from mdf.core.dumps.codecs.packing import Packer
-from mdf.core.dumps.codecs.same_filled import WORD, deflated
+from mdf.core.dumps.codecs.same_filled import deflated
 
 _LEVEL = 1
 _OK = 0
@@ -38,7 +38,7 @@ def _load() -> CDLL:
             library.libdeflate_zlib_compress.restype = c_size_t
             library.libdeflate_free_compressor.argtypes = (c_void_p,)
             library.libdeflate_free_compressor.restype = None
-            library.libdeflate_adler32.argtypes = (c_uint32, c_char_p, c_size_t)
+            library.libdeflate_adler32.argtypes = (c_uint32, c_void_p, c_size_t)
             library.libdeflate_adler32.restype = c_uint32
             library.libdeflate_alloc_decompressor.restype = c_void_p
             library.libdeflate_zlib_decompress.argtypes = (c_void_p, c_char_p, c_size_t, c_void_p, c_size_t, c_void_p)
@@ -74,8 +74,8 @@ def packer() -> Packer:
     return in_place(_Compressor(), _same_filled)
 
 
-def _same_filled(word: bytes, size: int) -> bytes:
-    return deflated(word, size, _library.libdeflate_adler32(1, word * (size // WORD), size))
+def _same_filled(word: bytes, source: int, size: int) -> bytes:
+    return deflated(word, size, _library.libdeflate_adler32(1, source, size))
 
 
 def decompress(data: bytes, size: int) -> bytes:
